@@ -1,0 +1,80 @@
+"""genlab: a pluggable generative-model framework on PyTorch.
+
+    run = genlab.run("recipes/mnist_cvae.yaml", {"train.epochs": 3})
+    model = genlab.load("mnist_cvae")
+    digits = model.sample(16, seed=0)
+
+Importing this package is cheap: torch is loaded with the first name that needs it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "DataError": "errors",
+    "DataSource": "interfaces",
+    "Decoder": "interfaces",
+    "Encoder": "interfaces",
+    "Examples": "interfaces",
+    "GenlabError": "errors",
+    "LatentModel": "model",
+    "Likelihood": "interfaces",
+    "Objective": "interfaces",
+    "Prior": "interfaces",
+    "Register": "plugins",
+    "Run": "experiment",
+    "Terms": "interfaces",
+    "diagonal_normal": "distributions",
+    "hookimpl": "plugins",
+    "load": "store",
+    "run": "experiment",
+}
+
+__all__ = [
+    "DataError",
+    "DataSource",
+    "Decoder",
+    "Encoder",
+    "Examples",
+    "GenlabError",
+    "LatentModel",
+    "Likelihood",
+    "Objective",
+    "Prior",
+    "Register",
+    "Run",
+    "Terms",
+    "__version__",
+    "diagonal_normal",
+    "hookimpl",
+    "load",
+    "run",
+]
+
+if TYPE_CHECKING:
+    from genlab.distributions import diagonal_normal
+    from genlab.errors import DataError, GenlabError
+    from genlab.experiment import Run, run
+    from genlab.interfaces import DataSource, Decoder, Encoder, Examples, Likelihood, Objective, Prior, Terms
+    from genlab.model import LatentModel
+    from genlab.plugins import Register, hookimpl
+    from genlab.store import load
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name's home when the name is first used (PEP 562)."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'genlab' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"genlab.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

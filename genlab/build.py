@@ -1,0 +1,65 @@
+"""Recipe -> data, model, objective and optimizer: the one place that fixes the order of construction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import torch
+from torch.nn import Parameter
+from torch.optim import Optimizer
+
+from genlab.contract import decoder_out_shape
+from genlab.errors import GenlabError, PartError
+from genlab.interfaces import DataSource, Decoder, Encoder, Likelihood, Objective, Prior
+from genlab.model import LatentModel
+from genlab.recipe import PartSpec, Recipe
+from genlab.registry import Registry
+from genlab.seeds import derive, seeded
+
+
+def build_data(recipe: Recipe, registry: Registry) -> DataSource:
+    """Build the data source; no file is read yet."""
+    return cast(DataSource, _part("data", recipe.data, (), registry))
+
+
+def build_model(recipe: Recipe, x_shape: tuple[int, ...], registry: Registry) -> LatentModel:
+    """Build the model on the CPU, its initial weights a function of the recipe's seed alone.
+
+    The likelihood comes first, because it says what the decoder must produce.
+    """
+    with seeded(derive(recipe.seed, "init"), torch.device("cpu")):
+        likelihood = cast(Likelihood, _part("likelihood", recipe.likelihood, (x_shape,), registry))
+        prior = cast(Prior, _part("prior", recipe.prior, (recipe.latent,), registry))
+        encoder = cast(Encoder, _part("encoder", recipe.encoder, (x_shape, recipe.latent), registry))
+        out_shape = decoder_out_shape(likelihood, x_shape)
+        decoder = cast(Decoder, _part("decoder", recipe.decoder, (recipe.latent, out_shape), registry))
+    model = LatentModel(encoder, decoder, prior, likelihood, x_shape=x_shape, latent=recipe.latent)
+    model.recipe = recipe
+    return model
+
+
+def build_objective(recipe: Recipe, registry: Registry) -> Objective:
+    """Build the objective."""
+    return cast(Objective, _part("objective", recipe.objective, (), registry))
+
+
+def build_optimizer(
+    recipe: Recipe, params: Iterable[Parameter], registry: Registry, *, fused: bool
+) -> Optimizer:
+    """Build the optimizer of ``params``; ``fused`` says whether their device has fused kernels."""
+    return cast(Optimizer, _part("optimizer", recipe.optimizer, (list(params), fused), registry))
+
+
+def _part(kind: str, spec: PartSpec, positional: tuple[Any, ...], registry: Registry) -> Any:
+    part = registry.get(kind, spec.use)
+    options = part.parse(spec.options)
+    for name, nested_kind in part.nested.items():
+        nested = PartSpec(use=options[name]["use"], options={k: v for k, v in options[name].items() if k != "use"})
+        options[name] = _part(nested_kind, nested, positional, registry)
+    try:
+        return part.cls(*positional, **options)
+    except GenlabError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise PartError(f"{kind} {spec.use!r} cannot be built: {error}") from error

@@ -1,0 +1,86 @@
+"""Do the parts of a model fit together? One pass of two fake examples answers before any training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch.distributions import Distribution, kl_divergence
+
+from genlab.errors import PartError
+from genlab.interfaces import Likelihood
+from genlab.seeds import seeded
+
+if TYPE_CHECKING:
+    from genlab.model import LatentModel
+
+BATCH = 2
+
+
+def decoder_out_shape(likelihood: Likelihood | type[Likelihood], x_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape a decoder must produce per example: ``(P * x_shape[0], *x_shape[1:])``."""
+    return (likelihood.params * x_shape[0], *x_shape[1:])
+
+
+def check_fit(model: LatentModel) -> bool:
+    """Check shapes between the parts; return whether KL(q || prior) has a closed form.
+
+    Random state and training mode are left as they were. Raises ``PartError`` naming the two parts that
+    disagree.
+    """
+    device, training = model.device, model.training
+    model.eval()
+    try:
+        with torch.no_grad(), seeded(0, device):
+            return _walk(model, device)
+    finally:
+        model.train(training)
+
+
+def _walk(model: LatentModel, device: torch.device) -> bool:
+    encoder, decoder = _name(model.encoder), _name(model.decoder)
+    prior_name, likelihood = _name(model.prior), _name(model.likelihood)
+
+    x = torch.zeros(BATCH, *model.x_shape, device=device)
+    q = model.encoder(x)
+    _expect(q, f"encoder {encoder}", (BATCH,), (model.latent,), f"the recipe's latent size is {model.latent}")
+    if not q.has_rsample:
+        raise PartError(
+            f"encoder {encoder} returns {_name(q)}, which has no rsample; gradients could not reach its parameters"
+        )
+
+    prior = model.prior()
+    _expect(prior, f"prior {prior_name}", (), (model.latent,), f"the recipe's latent size is {model.latent}")
+
+    z = q.rsample()
+    h = model.decoder(z)
+    wanted = (BATCH, *decoder_out_shape(model.likelihood, model.x_shape))
+    if tuple(h.shape) != wanted:
+        raise PartError(
+            f"decoder {decoder} returns shape {tuple(h.shape)}, but likelihood {likelihood} needs {wanted} "
+            f"({model.likelihood.params} per element of x {model.x_shape})"
+        )
+    p = model.likelihood(h.float())
+    _expect(p, f"likelihood {likelihood}", (BATCH,), model.x_shape, f"the data's x_shape is {model.x_shape}")
+
+    try:
+        kl_divergence(q, prior)
+    except NotImplementedError:
+        return False
+    return True
+
+
+def _expect(
+    value: object, who: str, batch: tuple[int, ...], event: tuple[int, ...], because: str
+) -> None:
+    if not isinstance(value, Distribution):
+        raise PartError(f"{who} returns {_name(value)}; a torch.distributions.Distribution is expected")
+    if (tuple(value.batch_shape), tuple(value.event_shape)) != (batch, event):
+        raise PartError(
+            f"{who} returns a distribution of batch shape {tuple(value.batch_shape)} and event shape "
+            f"{tuple(value.event_shape)}; batch {batch} and event {event} are expected: {because}"
+        )
+
+
+def _name(value: object) -> str:
+    return type(value).__name__

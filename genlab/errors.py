@@ -1,0 +1,48 @@
+"""What a user can get wrong, said as one located message.
+
+A ``GenlabError`` is addressed to a person: it names the value, what is allowed and what to do. The command
+line prints it without a traceback and exits with ``exit_code``; in Python it is an ordinary exception.
+Everything else that is raised is a defect of genlab or of a plugin.
+"""
+
+from __future__ import annotations
+
+
+class GenlabError(Exception):
+    """Base of all errors that a user can mend."""
+
+    exit_code = 2
+
+
+class RecipeError(GenlabError):
+    """A recipe that cannot be read or does not mean anything; the message gives file, line and column."""
+
+
+class PluginError(GenlabError):
+    """A part or plugin that is missing, broken or registered twice."""
+
+
+class PartError(GenlabError):
+    """Parts that do not fit together, or that break their interface's contract."""
+
+
+class DataError(GenlabError):
+    """Data that is absent, damaged or unusable."""
+
+
+class DeviceError(GenlabError):
+    """A device or precision that this machine does not have."""
+
+
+class RunError(GenlabError):
+    """A run directory that cannot be written or read."""
+
+
+class ModelError(GenlabError):
+    """A model reference or bundle that cannot be loaded."""
+
+
+class TrainingError(GenlabError):
+    """Training that had to stop, for example at a loss that is not finite; the input was well-formed."""
+
+    exit_code = 1

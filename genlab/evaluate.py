@@ -1,0 +1,54 @@
+"""Exact means of an objective's terms over a whole split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from genlab.interfaces import Objective, Terms
+from genlab.model import LatentModel
+from genlab.seeds import derive, seeded
+from genlab.train.device import Device
+
+
+class Mean:
+    """Means of terms weighted by batch size, kept on the device: exact for batches of unequal size."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.sums: dict[str, Tensor] = {}
+        self.count = 0
+
+    def add(self, terms: Terms, examples: int) -> None:
+        """Add the terms of a batch of so many examples; the host does not wait."""
+        for name, value in {"loss": terms.loss, **terms.logs}.items():
+            weighted = value.detach().to(self.device.sum_dtype) * examples
+            self.sums[name] = self.sums[name] + weighted if name in self.sums else weighted
+        self.count += examples
+
+    def read(self) -> dict[str, float]:
+        """Return the means; the host waits for the device here."""
+        return {name: value.item() / self.count for name, value in self.sums.items()}
+
+
+@torch.no_grad()
+def evaluate(
+    model: LatentModel, objective: Objective, batches: Iterable[Tensor], device: Device, *, seed: int = 0
+) -> dict[str, float]:
+    """Return the exact per-example means of an objective's terms over all batches, in nats.
+
+    Latents are drawn from one stream per seed, the same at every call, so that two evaluations differ by the
+    model and not by the draw. Training mode and random state are left as they were.
+    """
+    training = model.training
+    model.eval()
+    mean = Mean(device)
+    try:
+        with seeded(derive(seed, "evaluate"), device.torch):
+            for x in batches:
+                mean.add(objective(model, x), len(x))
+    finally:
+        model.train(training)
+    return mean.read()

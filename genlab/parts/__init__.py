@@ -1,0 +1,27 @@
+"""The built-in parts, registered through the same hook as everybody else's."""
+
+from __future__ import annotations
+
+from genlab.parts.bars import Bars
+from genlab.parts.decoders import MLPDecoder
+from genlab.parts.encoders import MLPEncoder
+from genlab.parts.likelihoods import BernoulliLikelihood, GaussianLikelihood
+from genlab.parts.objectives import ELBO
+from genlab.parts.optimizers import SGD, Adam, AdamW
+from genlab.parts.priors import StandardNormal
+from genlab.plugins import Register, hookimpl
+
+
+@hookimpl
+def genlab_register(register: Register) -> None:
+    """Register every built-in part."""
+    register("bars", Bars)
+    register("mlp", MLPEncoder)
+    register("mlp", MLPDecoder)
+    register("standard_normal", StandardNormal)
+    register("bernoulli", BernoulliLikelihood)
+    register("gaussian", GaussianLikelihood)
+    register("elbo", ELBO)
+    register("adam", Adam)
+    register("adamw", AdamW)
+    register("sgd", SGD)

@@ -1,0 +1,26 @@
+"""Priors p(z)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.distributions import Independent, Normal
+
+from genlab.interfaces import Prior
+
+
+class StandardNormal(Prior):
+    """N(0, I), the prior of Kingma & Welling (2014), "Auto-Encoding Variational Bayes"."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, latent: int) -> None:
+        super().__init__()
+        # Buffers follow the model to its device; constants need not be saved with the weights.
+        self.register_buffer("mean", torch.zeros(latent), persistent=False)
+        self.register_buffer("std", torch.ones(latent), persistent=False)
+
+    def forward(self) -> Independent:
+        """Return p(z): batch ``()``, event ``(Z,)``."""
+        return Independent(Normal(self.mean, self.std, validate_args=False), 1, validate_args=False)

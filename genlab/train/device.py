@@ -1,0 +1,111 @@
+"""What each device can do: the only place in genlab that knows devices by name."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from genlab.errors import DeviceError
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What training may rely on.
+
+    fused: torch's optimizers have fused kernels. channels_last: convolutions run faster in that layout.
+    float64: sums can be kept in double precision. asynchronous: the host runs ahead of the device, so that
+    reading a value makes it wait.
+    """
+
+    fused: bool
+    channels_last: bool
+    float64: bool
+    asynchronous: bool
+
+
+_TABLE = {
+    "cpu": Capabilities(fused=True, channels_last=True, float64=True, asynchronous=False),
+    "cuda": Capabilities(fused=True, channels_last=True, float64=True, asynchronous=True),
+    "mps": Capabilities(fused=True, channels_last=False, float64=False, asynchronous=True),
+    "xpu": Capabilities(fused=True, channels_last=True, float64=False, asynchronous=True),
+}
+_UNKNOWN = Capabilities(fused=False, channels_last=False, float64=False, asynchronous=True)
+
+
+@dataclass(frozen=True)
+class Device:
+    """One device and what it can do."""
+
+    torch: torch.device
+    can: Capabilities
+
+    @property
+    def label(self) -> str:
+        """The device as people know it, for example ``cpu (AMD EPYC, 2 threads)``."""
+        if self.torch.type == "cpu":
+            return f"cpu ({_cpu_model()}, {torch.get_num_threads()} threads)"
+        if self.torch.type == "cuda":
+            return f"{self.torch} ({torch.cuda.get_device_name(self.torch)})"
+        return str(self.torch)
+
+    @property
+    def sum_dtype(self) -> torch.dtype:
+        """The widest dtype for running sums."""
+        return torch.float64 if self.can.float64 else torch.float32
+
+    def place(self, module: torch.nn.Module) -> None:
+        """Move a module here, in the memory layout that its convolutions like best."""
+        module.to(self.torch)
+        if self.can.channels_last:
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def lay_out(self, x: torch.Tensor) -> torch.Tensor:
+        """Give a batch of images the layout that ``place`` gave the weights; other tensors pass through."""
+        if self.can.channels_last and x.ndim == 4:
+            return x.contiguous(memory_format=torch.channels_last)
+        return x
+
+
+def resolve(name: str = "auto") -> Device:
+    """Return the device called ``name``: ``auto`` (an accelerator if there is one), ``cpu``, ``cuda:1`` ...
+
+    Raises ``DeviceError`` saying what there is, if it is not there.
+    """
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if name == "auto":
+        return _device(accelerator or torch.device("cpu"))
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise DeviceError(f"unknown device {name!r}; available: {_available(accelerator)}") from None
+    if device.type == "cpu":
+        return _device(torch.device("cpu"))
+    count = torch.accelerator.device_count() if accelerator else 0
+    if accelerator is None or device.type != accelerator.type or (device.index or 0) >= count:
+        raise DeviceError(f"device {name!r} is not available here; available: {_available(accelerator)}")
+    return _device(device)
+
+
+def _device(device: torch.device) -> Device:
+    return Device(device, _TABLE.get(device.type, _UNKNOWN))
+
+
+def _available(accelerator: torch.device | None) -> str:
+    if accelerator is None:
+        return "auto, cpu"
+    return ", ".join(
+        ["auto", "cpu", *(f"{accelerator.type}:{i}" for i in range(torch.accelerator.device_count()))]
+    )
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
