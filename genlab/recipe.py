@@ -117,6 +117,12 @@ def recipe_from(written: Mapping[str, Json], name: str, *, registry: Registry) -
     return resolve(_tree(dict(written), Place(name)), registry)
 
 
+def overridden(recipe: Recipe, overrides: Mapping[str, object], *, registry: Registry) -> Recipe:
+    """Return a recipe with some values changed, validated anew."""
+    tree = _tree(recipe.written(), Place(f"recipe {recipe.name}"))
+    return resolve(apply_overrides(tree, overrides), registry)
+
+
 def parse_overrides(tokens: Iterable[str]) -> dict[str, object]:
     """Read ``a.b=value`` tokens; values are YAML."""
     overrides: dict[str, object] = {}

@@ -1,0 +1,5 @@
+"""``python -m genlab`` is ``genlab``."""
+
+from genlab.cli import main
+
+main()

@@ -1,0 +1,77 @@
+"""The command line. Each command is one small module; torch is imported only by those that need it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from genlab.cli import data, evaluate, ls, plot, plugins, run, sample, show
+from genlab.errors import GenlabError
+
+app = typer.Typer(
+    name="genlab",
+    help="Train small to mid-size generative models from recipes, and use them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="--debug anywhere shows the traceback of an error. Exit codes: 0 done, 1 training failed, "
+    "2 a mistake in the input, 130 interrupted.",
+)
+app.command("run")(run.command)
+app.command("show")(show.command)
+app.command("ls")(ls.command)
+app.command("sample")(sample.command)
+app.command("plot")(plot.command)
+app.command("eval")(evaluate.command)
+app.add_typer(data.app, name="data")
+app.add_typer(plugins.app, name="plugins")
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+) -> None:
+    if version:
+        import genlab
+
+        typer.echo(genlab.__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit; a user's mistake is one message and exit code 2."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    _show_progress_messages()
+    try:
+        app([argument for argument in given if argument != "--debug"])
+    except GenlabError as error:
+        if debug:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has gone, as in `genlab ls | head`; nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _show_progress_messages() -> None:
+    """Show what the library logs ("mnist: fetching ...") on standard error."""
+    logger = logging.getLogger("genlab")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)

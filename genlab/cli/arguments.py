@@ -1,0 +1,46 @@
+"""Options that several commands share, under the same names everywhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genlab.errors import RecipeError
+
+_OVERRIDE = re.compile(r"[A-Za-z_]\w*(\.\w+)*=.*", re.DOTALL)
+
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps, xpu ...")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+Ref = Annotated[str, typer.Argument(help="A model: name, run or bundle folder, run:NAME, plugin:NAME.")]
+RecipeAndOverrides = Annotated[
+    list[str],
+    typer.Argument(metavar="RECIPE [KEY=VALUE]...", help="A recipe file, and values to change in it."),
+]
+RefAndOverrides = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="REF [KEY=VALUE]...", help="A model, and data options to change, as in data.root=/data."
+    ),
+]
+
+
+def split_overrides(tokens: list[str], what: str) -> tuple[str, list[str]]:
+    """Separate the one plain argument from the ``key=value`` tokens, which may stand in any position."""
+    overrides = [token for token in tokens if _OVERRIDE.fullmatch(token)]
+    plain = [token for token in tokens if not _OVERRIDE.fullmatch(token)]
+    if len(plain) != 1:
+        given = " ".join(map(repr, plain)) or "none"
+        raise RecipeError(f"exactly one {what} is expected; given: {given} (overrides are key=value)")
+    return plain[0], overrides
+
+
+def png_path(path: Path) -> Path:
+    """Check that an output path can hold a PNG."""
+    if path.suffix.lower() != ".png":
+        raise RecipeError(f"{path}: output is PNG; choose a name that ends in .png")
+    if not path.parent.is_dir():
+        raise RecipeError(f"{path}: there is no folder {path.parent}")
+    return path

@@ -1,0 +1,46 @@
+"""``genlab data``: fetch and verify data sets without training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from genlab.interfaces import DataSource
+
+app = typer.Typer(help="Fetch and verify data sets.", no_args_is_help=True, rich_markup_mode=None)
+
+Name = Annotated[str, typer.Argument(help="A data source, mnist for example; `genlab ls parts` lists them.")]
+Root = Annotated[Path | None, typer.Option("--root", help="Folder of data [GENLAB_DATA, else the user's cache].")]
+
+
+@app.command()
+def fetch(name: Name, root: Root = None) -> None:
+    """Bring a data set to this machine, replacing damaged files.
+
+    Example: genlab data fetch mnist
+    """
+    typer.echo(f"{name}: {_source(name, root).fetch()}")
+
+
+@app.command()
+def verify(name: Name, root: Root = None) -> None:
+    """Check the files of a data set; nothing is fetched.
+
+    Example: genlab data verify mnist
+    """
+    typer.echo(f"{name}: {_source(name, root).verify()}")
+
+
+def _source(name: str, root: Path | None) -> DataSource:
+    from genlab.errors import DataError
+    from genlab.plugins import installed
+
+    part = installed().registry.get("data", name)
+    options = {} if root is None else {"root": str(root)}
+    if root is not None and "root" not in part.options.model_fields:
+        raise DataError(f"data source {name!r} reads no files; --root does not apply")
+    source: DataSource = part.cls(**part.parse(options))
+    return source

@@ -1,0 +1,180 @@
+"""What a run shows while it runs: a live display, plain lines, JSON lines, or nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from genlab.cli.tables import duration, header, layer_table
+from genlab.runs import record_json
+from genlab.train.callbacks import Callback, Plan, Record
+
+if TYPE_CHECKING:
+    from genlab.experiment import Prepared, Run
+    from genlab.interfaces import Terms
+
+REFRESH = 0.25  # seconds between looks at the loss: each makes the host wait for the device
+
+
+def console() -> Console:
+    """Return the console on standard output; numbers are not coloured, names not wrapped in markup."""
+    return Console(highlight=False, markup=False, soft_wrap=True)
+
+
+class QuietDisplay(Callback):
+    """Prints the run directory at the end, for scripts."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def announce(self, prepared: Prepared) -> None:
+        """Say what is about to be trained."""
+
+    def conclude(self, run: Run) -> None:
+        """Say how it went."""
+        typer.echo(run.directory)
+
+
+class JsonDisplay(QuietDisplay):
+    """Prints one JSON object per evaluation, and nothing else, on standard output."""
+
+    def on_evaluation(self, record: Record) -> None:
+        typer.echo(json.dumps(record_json(record)))
+
+    def conclude(self, run: Run) -> None:
+        """Print nothing: the lines are all there is. The run directory goes to standard error."""
+        typer.echo(run.directory, err=True)
+
+
+class PlainDisplay(QuietDisplay):
+    """Prints one line per evaluation: for logs and pipes."""
+
+    def __init__(self) -> None:
+        self.console = console()
+        self.epochs = 0
+
+    def announce(self, prepared: Prepared) -> None:
+        """Print recipe, device, precision, data and the table of layers."""
+        for name, value in header(prepared):
+            self.console.print(f"{name:>10}  {value}")
+        self.console.print()
+        self.console.print(layer_table(prepared.model))
+        self.console.print()
+
+    def on_start(self, plan: Plan) -> None:
+        self.epochs = plan.epochs
+
+    def on_evaluation(self, record: Record) -> None:
+        self.console.print(self.line(record))
+
+    def line(self, record: Record) -> str:
+        """One evaluation in one line."""
+        metrics = record.metrics
+        shown = "  ".join(f"{name} {metrics[name]:8.3f}" for name in metrics if name.endswith("/loss"))
+        val = "  ".join(
+            f"{name.removeprefix('val/')} {metrics[name]:.3f}"
+            for name in metrics
+            if name.startswith("val/") and name != "val/loss"
+        )
+        return (
+            f"epoch {record.epoch:>{len(str(self.epochs))}}/{self.epochs}  {shown}  ({val})  "
+            f"{record.images_per_second:,.0f} images/s  {record.seconds:.1f} s{'  best' if record.best else ''}"
+        )
+
+    def conclude(self, run: Run) -> None:
+        """Print the outcome, the files, and what to try next."""
+        best, last = run.metrics, run.records[-1]
+        speed = sum(r.images_per_second for r in run.records) / len(run.records)
+        monitored = "val/loss"
+        out = self.console.print
+        out()
+        out(f"{run.status}: {run.ended} after {len(run.records)} epochs in {duration(run.seconds)}, {speed:,.0f} images/s")
+        out(f"best {monitored} {best[monitored]:.3f} after epoch {run.epoch}, last {last.metrics[monitored]:.3f}")
+        out()
+        out(f"files in {_short(run.directory)}")
+        for entry in sorted(run.directory.rglob("*")):
+            if entry.is_file() and not entry.name.startswith("."):
+                out(f"  {entry.relative_to(run.directory)}")
+        name = run.recipe.name if run.status == "completed" else _short(run.directory)
+        out()
+        out("try next")
+        out(f"  genlab sample {name} -n 16 -o samples.png")
+        out(f"  genlab eval {name}")
+        out(f"  genlab plot all {name}")
+        out(f'  python -c \'import genlab; print(genlab.load("{name}").sample(16).shape)\'')
+
+
+class TerminalDisplay(PlainDisplay):
+    """A live line for the epoch under way, above it one line per epoch that is done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=24),
+            TextColumn("step {task.fields[step]}  {task.fields[speed]} images/s  {task.fields[terms]}"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left at most"),
+            console=self.console,
+            transient=True,
+            expand=False,
+            refresh_per_second=4,
+        )
+        self.looked = 0.0
+        self.seen = 0
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def on_start(self, plan: Plan) -> None:
+        super().on_start(plan)
+        self.plan = plan
+        self.task = self.progress.add_task(
+            "", total=plan.epochs * plan.steps, epoch=f"1/{plan.epochs}", step="", speed="", terms=""
+        )
+        self.progress.start()
+        self.looked = time.monotonic()
+
+    def on_step(self, epoch: int, step: int, terms: Terms, examples: int) -> None:
+        self.seen += examples
+        now = time.monotonic()
+        if now - self.looked < REFRESH:
+            return
+        values = {"loss": terms.loss, **terms.logs}
+        shown = "  ".join(f"{name} {value.item():.1f}" for name, value in values.items())  # waits for the device
+        in_epoch = step - (epoch - 1) * self.plan.steps
+        self.progress.update(
+            self.task,
+            completed=step,
+            epoch=f"{epoch}/{self.plan.epochs}",
+            step=f"{in_epoch}/{self.plan.steps}",
+            speed=f"{self.seen / (now - self.looked):,.0f}",
+            terms=shown,
+        )
+        self.looked, self.seen = now, 0
+
+    def on_evaluation(self, record: Record) -> None:
+        self.progress.console.print(self.line(record))
+        self.looked, self.seen = time.monotonic(), 0
+
+
+def _short(path: Path) -> str:
+    """A path as one would type it from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,37 @@
+"""``genlab eval``: the exact test metrics of a trained model."""
+
+from __future__ import annotations
+
+import json as json_module
+
+import typer
+
+from genlab.cli.arguments import Device, Json, RefAndOverrides, split_overrides
+
+
+def command(ref: RefAndOverrides, device: Device = "auto", json: Json = False) -> None:
+    """Evaluate a trained model on its data's whole test split.
+
+    Example: genlab eval mnist_cvae
+    """
+    from genlab.build import build_objective
+    from genlab.cli.subject import load_with_data
+    from genlab.data import Batches, checked
+    from genlab.evaluate import evaluate
+    from genlab.plugins import installed
+    from genlab.train.device import resolve
+
+    name, tokens = split_overrides(ref, "model")
+    subject = load_with_data(name, tokens, device)
+    where = resolve(device)
+    test = checked(subject.data.split("test"), subject.data, "test")
+    objective = build_objective(subject.recipe, installed().registry).to(where.torch)
+    batches = Batches(test.x, subject.data.prepare, subject.recipe.train.eval_batch_size, device=where)
+    means = evaluate(subject.model, objective, batches, where, seed=subject.recipe.seed)
+    metrics = {f"test/{key}": value for key, value in means.items()}
+    if json:
+        typer.echo(json_module.dumps({**metrics, "examples": len(test)}))
+        return
+    for key, value in metrics.items():
+        typer.echo(f"{key:<10} {value:9.3f} nats")
+    typer.echo(f"exact means over {len(test):,} examples, one sample of z each; {subject.data.origin}")

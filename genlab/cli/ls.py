@@ -1,0 +1,107 @@
+"""``genlab ls``: recipes, models, parts and runs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class What(StrEnum):
+    """What can be listed."""
+
+    all = "all"
+    recipes = "recipes"
+    models = "models"
+    parts = "parts"
+    runs = "runs"
+
+
+def command(what: Annotated[What, typer.Argument(help="What to list.")] = What.all) -> None:
+    """List recipes, models, parts and runs.
+
+    Example: genlab ls parts
+    """
+    from rich import box
+    from rich.table import Table
+
+    from genlab.cli.display import console
+
+    sections = {
+        What.recipes: (_recipes, "recipes", ("name", "description", "file")),
+        What.models: (_models, "models", ("name", "val/loss", "from")),
+        What.parts: (_parts, "parts", ("kind", "name", "what it is", "from")),
+        What.runs: (_runs, "runs", ("name", "status", "best val/loss", "epoch", "started", "folder")),
+    }
+    for section, (rows, title, columns) in sections.items():
+        if what not in (What.all, section):
+            continue
+        table = Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        found = rows()
+        for row in found:
+            table.add_row(*row)
+        console().print(table if found else f"{title}: none")
+
+
+def _recipes() -> list[tuple[str, ...]]:
+    from genlab.errors import GenlabError
+    from genlab.plugins import installed
+    from genlab.recipe import load_recipe
+
+    plugins = installed()
+    files = [*sorted(Path("recipes").glob("*.yaml"))]
+    for _, folder in plugins.recipe_folders:
+        files += sorted(folder.glob("*.yaml"))
+    rows: list[tuple[str, ...]] = []
+    for file in files:
+        try:
+            recipe = load_recipe(file, registry=plugins.registry)
+            rows.append((recipe.name, recipe.description, str(file)))
+        except GenlabError as error:
+            rows.append((file.stem, f"unusable: {str(error).partition(chr(10))[0]}", str(file)))
+    return rows
+
+
+def _models() -> list[tuple[str, ...]]:
+    from genlab.errors import GenlabError
+    from genlab.runs import known_runs
+    from genlab.store import read_metrics, shipped_models
+
+    bundles = [
+        (status.name, run.model, f"run {run.path.name}")
+        for run, status in known_runs()
+        if status.status == "completed" and run.model.is_dir()
+    ]
+    bundles += [(name, folder, distribution) for name, folder, distribution in shipped_models()]
+    rows: list[tuple[str, ...]] = []
+    for name, folder, source in bundles:
+        try:
+            loss = f"{read_metrics(folder).metrics.get('val/loss', float('nan')):.2f}"
+        except GenlabError:
+            loss = "damaged"
+        rows.append((name, loss, source))
+    return rows
+
+
+def _parts() -> list[tuple[str, ...]]:
+    from genlab.plugins import installed
+
+    return [(p.kind, p.name, p.summary, p.distribution) for p in installed().registry.parts()]
+
+
+def _runs() -> list[tuple[str, ...]]:
+    from genlab.runs import known_runs
+
+    return [
+        (
+            status.name,
+            status.status,
+            f"{status.best['val/loss']:.2f}" if "val/loss" in status.best else "",
+            str(status.best_epoch or ""),
+            status.started,
+            str(run.path),
+        )
+        for run, status in known_runs()
+    ]

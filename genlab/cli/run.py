@@ -1,0 +1,47 @@
+"""``genlab run``: train a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genlab.cli.arguments import Device, Json, RecipeAndOverrides, split_overrides
+
+
+def command(
+    recipe: RecipeAndOverrides,
+    device: Device = "auto",
+    runs: Annotated[Path | None, typer.Option("--runs", help="Folder of runs [GENLAB_RUNS, else runs].")] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print only the run directory.")] = False,
+    json: Json = False,
+) -> None:
+    """Train a recipe and leave a run directory with model, metrics and plots.
+
+    Example: genlab run recipes/mnist_cvae.yaml train.epochs=3 --device cpu
+    """
+    from genlab.cli.display import JsonDisplay, PlainDisplay, QuietDisplay, TerminalDisplay, console
+    from genlab.experiment import run
+    from genlab.recipe import parse_overrides
+
+    path, tokens = split_overrides(recipe, "recipe")
+    display: JsonDisplay | PlainDisplay | QuietDisplay | TerminalDisplay
+    if json:
+        display = JsonDisplay()
+    elif quiet:
+        display = QuietDisplay()
+    else:
+        display = TerminalDisplay() if console().is_terminal else PlainDisplay()
+    with display:
+        result = run(
+            path,
+            parse_overrides(tokens),
+            device=device,
+            runs=runs,
+            callbacks=[display],
+            announce=display.announce,
+        )
+    display.conclude(result)
+    if result.status == "interrupted":
+        raise typer.Exit(130)

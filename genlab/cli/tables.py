@@ -1,0 +1,51 @@
+"""Tables and lines that several commands print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from genlab.experiment import Prepared
+    from genlab.model import LatentModel
+
+
+def header(prepared: Prepared) -> list[tuple[str, str]]:
+    """Return what stands above a run: recipe, device, precision, data, folder."""
+    recipe = prepared.recipe
+    about = f"{recipe.name}{f': {recipe.description}' if recipe.description else ''}"
+    return [
+        ("recipe", about),
+        ("device", prepared.device.label),
+        ("precision", prepared.environment.precision),
+        ("data", f"{recipe.data.use}: {len(prepared.train):,} to train, {len(prepared.val):,} to validate"),
+        ("", prepared.data.origin),
+        ("run", str(prepared.directory.path)),
+    ]
+
+
+def layer_table(model: LatentModel) -> Table:
+    """Return the layers with output shapes and parameter counts."""
+    from genlab.summary import layers, parameter_count
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
+    table.add_column("layer", "total", no_wrap=True)
+    table.add_column("kind", no_wrap=True)
+    table.add_column("output", justify="right", no_wrap=True)
+    table.add_column("parameters", f"{parameter_count(model):,}", justify="right", no_wrap=True)
+    for layer in layers(model):
+        shape = "x".join(map(str, layer.shape)) if layer.shape is not None else ""
+        table.add_row(layer.path, layer.kind, shape, f"{layer.parameters:,}" if layer.parameters else "")
+    return table
+
+
+def duration(seconds: float) -> str:
+    """Say a time as people do: ``42.0 s``, ``4 min 05 s``, ``2 h 03 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,190 @@
+"""The run directory: what a run leaves behind, and how runs are found again.
+
+``runs/<name>/<YYYYMMDD-HHMMSS>-<id>/`` holds ``recipe.yaml`` (as written), ``resolved.yaml`` (every default
+filled in), ``env.json``, ``status.json``, ``metrics.jsonl`` (one object per evaluation), ``log.txt``,
+``model/`` (the best model so far, a bundle) and ``plots/``. Each file is whole at any moment.
+
+Every run is also noted in the user's state folder, so that ``genlab.load("name")`` finds it from any
+directory. ``GENLAB_RUNS`` moves the runs, ``GENLAB_STATE`` the notes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_state_path
+from pydantic import BaseModel, ValidationError
+
+from genlab.environment import Environment
+from genlab.errors import RunError
+from genlab.files import explained, previous, write_json, write_text
+from genlab.recipe import Recipe
+from genlab.train.callbacks import Record
+
+State = Literal["running", "completed", "interrupted", "failed"]
+
+
+class Status(BaseModel):
+    """The content of ``status.json``. Times are UTC, ISO 8601."""
+
+    status: State
+    name: str
+    pid: int
+    started: str
+    finished: str | None = None
+    message: str = ""
+    best_epoch: int | None = None
+    best: dict[str, float] = {}
+
+
+@dataclass
+class RunDirectory:
+    """One run's folder."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, root: Path, recipe: Recipe, written: str, environment: Environment) -> RunDirectory:
+        """Make a new folder under ``root/<name>/`` and write what is known before training.
+
+        Raises ``RunError`` if the folder cannot be written.
+        """
+        now = datetime.now(UTC)
+        path = root.absolute() / recipe.name / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        with explained(path):
+            path.mkdir(parents=True)
+            (path / "plots").mkdir()
+        run = cls(path)
+        write_text(path / "recipe.yaml", written)
+        write_text(path / "resolved.yaml", recipe.to_yaml())
+        write_json(path / "env.json", environment.model_dump())
+        run.write_status(Status(status="running", name=recipe.name, pid=os.getpid(), started=_iso(now)))
+        _note(path)
+        return run
+
+    @property
+    def model(self) -> Path:
+        """The folder of the best model so far."""
+        model = self.path / "model"
+        return previous(model) if not model.exists() and previous(model).exists() else model
+
+    @property
+    def plots(self) -> Path:
+        """The folder of plots."""
+        return self.path / "plots"
+
+    def status(self) -> Status:
+        """Read the status; raise ``RunError`` if there is none to read."""
+        path = self.path / "status.json"
+        try:
+            return Status.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise RunError(f"{path}: not a run directory ({error.strerror})") from None
+        except ValidationError:
+            raise RunError(f"{path}: damaged; the run's other files may still be whole") from None
+
+    def write_status(self, status: Status) -> None:
+        """Write the status."""
+        write_json(self.path / "status.json", status.model_dump())
+
+    def finish(self, state: State, message: str) -> None:
+        """Write that the run has ended, and how."""
+        ended = {"status": state, "message": message, "finished": _iso(datetime.now(UTC))}
+        self.write_status(self.status().model_copy(update=ended))
+
+    def add_record(self, record: Record) -> None:
+        """Append an evaluation to ``metrics.jsonl``, and to the status if it is the best so far."""
+        path = self.path / "metrics.jsonl"
+        so_far = path.read_text() if path.exists() else ""
+        write_text(path, so_far + json.dumps(record_json(record)) + "\n")
+        if record.best:
+            best = {"best_epoch": record.epoch, "best": dict(record.metrics)}
+            self.write_status(self.status().model_copy(update=best))
+
+    def log(self, line: str) -> None:
+        """Append a line to ``log.txt``, with the time in UTC."""
+        path = self.path / "log.txt"
+        with explained(path), path.open("a") as stream:
+            stream.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {line}\n")
+
+
+def record_json(record: Record) -> dict[str, float | int]:
+    """Return an evaluation as ``metrics.jsonl`` and ``--json`` show it."""
+    return {
+        "epoch": record.epoch,
+        "step": record.step,
+        **record.metrics,
+        "seconds": round(record.seconds, 3),
+        "images_per_second": round(record.images_per_second, 1),
+    }
+
+
+def read_metrics(run: Path) -> list[dict[str, float]]:
+    """Read a run's evaluations; raise ``RunError`` if there are none or they are damaged."""
+    path = run / "metrics.jsonl"
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError:
+        raise RunError(f"{path}: damaged; one JSON object per line is expected") from None
+
+
+def runs_root() -> Path:
+    """Where new runs go: ``GENLAB_RUNS``, else ``runs`` in the current directory."""
+    return Path(os.environ.get("GENLAB_RUNS") or "runs")
+
+
+def known_runs(name: str | None = None) -> list[tuple[RunDirectory, Status]]:
+    """Return the runs of this user that still exist, newest first: of one name, or all."""
+    found: dict[Path, Status] = {}
+    for path in (*_noted(), *runs_root().absolute().glob("*/*")):
+        if path in found or not (path / "status.json").is_file():
+            continue
+        try:
+            status = RunDirectory(path).status()
+        except RunError:
+            continue
+        if name in (None, status.name):
+            found[path] = status
+    newest_first = sorted(found.items(), key=lambda item: (item[1].started, item[0]), reverse=True)
+    return [(RunDirectory(path), status) for path, status in newest_first]
+
+
+def _state_folder() -> Path:
+    chosen = os.environ.get("GENLAB_STATE")
+    return (Path(chosen) if chosen else user_state_path("genlab")) / "runs"
+
+
+def _note(run: Path) -> None:
+    """Remember a run's path; one small file each, so that processes cannot disturb one another."""
+    folder = _state_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / hashlib.sha256(str(run).encode()).hexdigest()[:24], f"{run}\n")
+    except (OSError, RunError):
+        return  # a read-only home: the run is still found by its path and from its own directory
+
+
+def _noted() -> Iterator[Path]:
+    try:
+        notes = sorted(_state_folder().iterdir())
+    except OSError:
+        return
+    for note in notes:
+        try:
+            yield Path(note.read_text().strip())
+        except (OSError, UnicodeDecodeError):
+            continue
+
+
+def _iso(time: datetime) -> str:
+    return time.isoformat(timespec="seconds")

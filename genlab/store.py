@@ -1,0 +1,277 @@
+"""Model bundles, and what ``genlab.load(ref)`` resolves to.
+
+A bundle is a folder: ``config.json`` (format, recipe, plugins, size and SHA-256 of the weights),
+``model.safetensors``, ``metrics.json`` and ``README.md`` (the model card). Nothing in it is executed: parts
+come from installed plugins only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, JsonValue, ValidationError
+
+import genlab
+from genlab.build import build_model
+from genlab.errors import ModelError, PluginError
+from genlab.files import previous, replaced_folder, write_bytes, write_json, write_text
+from genlab.model import LatentModel
+from genlab.plugins import Plugins, installed
+from genlab.recipe import PartSpec, Recipe, recipe_from
+from genlab.registry import KINDS
+from genlab.runs import RunDirectory, known_runs
+from genlab.train.device import resolve
+
+FORMAT = 1
+CONFIG, WEIGHTS, METRICS, CARD = "config.json", "model.safetensors", "metrics.json", "README.md"
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Owner(BaseModel):
+    """The distribution that a part came from."""
+
+    kind: str
+    use: str
+    distribution: str
+    version: str
+
+
+class Config(BaseModel):
+    """The content of ``config.json``."""
+
+    format: int
+    genlab: str
+    created: str
+    x_shape: tuple[int, ...]
+    recipe: dict[str, JsonValue]
+    parts: list[Owner]
+    weights_sha256: str
+    weights_bytes: int
+
+
+class Metrics(BaseModel):
+    """The content of ``metrics.json``.
+
+    metrics: of the kept model, nats per example. epoch: after which it was taken. protocol: how the numbers
+    were obtained. command, seed, device: what made it.
+    """
+
+    metrics: dict[str, float]
+    epoch: int
+    protocol: str
+    command: str
+    seed: int
+    device: str
+
+
+def save(folder: Path, model: LatentModel, metrics: Metrics, card: str) -> None:
+    """Write a bundle, replacing the one that was there only when the new one is whole.
+
+    Raises ``RunError`` if it cannot be written.
+    """
+    from safetensors.torch import save as to_bytes
+
+    recipe = model.recipe
+    assert recipe is not None, "only models built from a recipe can be saved"
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    weights = to_bytes(tensors)
+    config = Config(
+        format=FORMAT,
+        genlab=genlab.__version__,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        x_shape=model.x_shape,
+        recipe=recipe.written(),
+        parts=owners(recipe, installed()),
+        weights_sha256=hashlib.sha256(weights).hexdigest(),
+        weights_bytes=len(weights),
+    )
+    with replaced_folder(folder) as new:
+        write_bytes(new / WEIGHTS, weights)
+        write_json(new / METRICS, metrics.model_dump())
+        write_text(new / CARD, card)
+        write_json(new / CONFIG, config.model_dump(mode="json"))
+
+
+def load(ref: str | Path, device: str = "auto") -> LatentModel:
+    """Load a trained model, ready to use, and say in one line on standard error which was taken.
+
+    ref: ``run:NAME`` or ``run:PATH`` (a run), ``plugin:NAME`` (shipped by a plugin), a path of a run or
+    bundle, or a bare name: the newest completed local run of that name, else a model that a plugin ships.
+    Nothing is ever fetched from a network. device: ``auto``, ``cpu``, ``cuda:1`` ...
+
+    Raises ``ModelError`` if there is no such model or it is damaged, ``PluginError`` if a part that it needs
+    is not installed.
+    """
+    found = find(str(ref))
+    model = load_bundle(found.folder, device)
+    print(f"genlab: {ref} is {found.what}", file=sys.stderr)
+    return model
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a reference leads."""
+
+    folder: Path
+    what: str
+
+
+def find(ref: str) -> Found:
+    """Resolve a reference to a bundle folder; raise ``ModelError`` if it leads nowhere."""
+    scheme, colon, rest = ref.partition(":")
+    if colon and scheme == "run":
+        found = _at_path(Path(rest)) or _run(rest)
+    elif colon and scheme == "plugin":
+        found = _shipped(rest)
+    else:
+        found = _at_path(Path(ref)) or _run(ref) or _shipped(ref)
+    if found is None:
+        runs = sorted({status.name for run, status in known_runs() if run.model.is_dir()})
+        shipped = sorted(name for name, _, _ in shipped_models())
+        raise ModelError(
+            f"no model {ref!r}: no such path, no completed run and no plugin's model of that name; "
+            f"runs: {', '.join(runs) or 'none'}; shipped: {', '.join(shipped) or 'none'}"
+        )
+    return found
+
+
+def shipped_models() -> list[tuple[str, Path, str]]:
+    """Return the models that plugins ship: name, bundle folder, distribution."""
+    return [
+        (bundle.name, bundle, distribution)
+        for distribution, folder in installed().model_folders
+        if folder.is_dir()
+        for bundle in sorted(folder.iterdir())
+        if bundle.is_dir()
+    ]
+
+
+def load_bundle(folder: Path, device: str = "auto") -> LatentModel:
+    """Load a bundle folder: a model in eval mode with its ``recipe`` and ``metrics``.
+
+    Raises ``ModelError`` naming the file if one is missing, damaged or of a newer format.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load as from_bytes
+
+    config = _parse(Config, folder / CONFIG)
+    if config.format > FORMAT:
+        raise ModelError(
+            f"{folder / CONFIG}: format {config.format} was written by genlab {config.genlab}; this is genlab "
+            f"{genlab.__version__}: pip install --upgrade genlab"
+        )
+    metrics = _parse(Metrics, folder / METRICS)
+    weights = _read(folder / WEIGHTS)
+    if len(weights) != config.weights_bytes:
+        raise ModelError(
+            f"{folder / WEIGHTS}: truncated or altered ({len(weights)} bytes; {config.weights_bytes} were "
+            "written); copy the bundle again or train anew"
+        )
+    if hashlib.sha256(weights).hexdigest() != config.weights_sha256:
+        raise ModelError(f"{folder / WEIGHTS}: altered since it was written (SHA-256); copy the bundle again")
+
+    plugins = installed()
+    _check_owners(config, plugins, folder)
+    where = resolve(device)
+    recipe = recipe_from(config.recipe, str(folder / CONFIG), registry=plugins.registry)
+    model = build_model(recipe, config.x_shape, plugins.registry)
+    try:
+        model.load_state_dict(from_bytes(weights))
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).partition("\n")[2].strip().partition("\n")[0] or str(error)
+        raise ModelError(f"{folder / WEIGHTS}: does not fit the recipe's parts: {reason}") from None
+    model.metrics = metrics.metrics
+    where.place(model)
+    return model.eval()
+
+
+def read_metrics(folder: Path) -> Metrics:
+    """Read a bundle's metrics."""
+    return _parse(Metrics, folder / METRICS)
+
+
+def owners(recipe: Recipe, plugins: Plugins) -> list[Owner]:
+    """Return which distribution brought each part of a recipe, nested parts included."""
+    versions = dict(plugins.distributions)
+
+    def walk(kind: str, spec: PartSpec) -> list[Owner]:
+        part = plugins.registry.get(kind, spec.use)
+        version = versions.get(part.distribution, "unknown")
+        found = [Owner(kind=kind, use=spec.use, distribution=part.distribution, version=version)]
+        for name, nested_kind in part.nested.items():
+            nested: Any = spec.options[name]
+            found += walk(nested_kind, PartSpec(use=nested["use"], options={}))
+        return found
+
+    return [owner for kind in KINDS for owner in walk(kind, recipe.part(kind))]
+
+
+def _check_owners(config: Config, plugins: Plugins, folder: Path) -> None:
+    """Raise ``PluginError`` with the pip command if a part's plugin is not installed."""
+    for owner in config.parts:
+        try:
+            plugins.registry.get(owner.kind, owner.use)
+        except PluginError as error:
+            if owner.distribution in dict(plugins.distributions):
+                raise PluginError(f"{folder}: made with {owner.distribution} {owner.version}: {error}") from None
+            broken = [f.cause for f in plugins.failures if f.distribution == owner.distribution]
+            state = f"could not be loaded ({broken[0]})" if broken else "is not installed"
+            remedy = "see `genlab plugins doctor`" if broken else f"pip install {owner.distribution}"
+            raise PluginError(
+                f"{folder}: made with {owner.kind} {owner.use!r} of {owner.distribution} {owner.version}, "
+                f"which {state}: {remedy}"
+            ) from None
+
+
+def _at_path(path: Path) -> Found | None:
+    if not path.is_dir():
+        return None
+    if (path / "status.json").exists():
+        run = RunDirectory(path)
+        if not run.model.is_dir():
+            raise ModelError(f"{path}: this run ({run.status().status}) has kept no model")
+        return Found(run.model, f"the model of run {path.absolute()}")
+    if (path / CONFIG).exists() or (path / WEIGHTS).exists():
+        return Found(path, f"the bundle {path.absolute()}")
+    if previous(path).is_dir():
+        return Found(previous(path), f"the bundle {path.absolute()}")
+    return None
+
+
+def _run(name: str) -> Found | None:
+    for run, status in known_runs(name):
+        if status.status == "completed" and run.model.is_dir():
+            return Found(run.model, f"the run of {status.finished} in {run.path}")
+    return None
+
+
+def _shipped(name: str) -> Found | None:
+    for model, folder, distribution in shipped_models():
+        if name in (model, f"{distribution}/{model}"):
+            return Found(folder, f"the model shipped by {distribution}")
+    return None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ModelError(f"{path}: missing; a bundle holds {CONFIG}, {WEIGHTS} and {METRICS}") from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _parse(schema: type[M], path: Path) -> M:
+    try:
+        return schema.model_validate_json(_read(path))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ModelError(f"{path}: damaged: {where + ': ' if where else ''}{first['msg']}") from None
+
