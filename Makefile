@@ -1,0 +1,45 @@
+# `make mnist` and `make test` do all the set-up themselves; see README.md.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.genlab-installed
+PROJECTS := .[dev] plugins/genlab-mnist plugins/genlab-tiny
+
+.PHONY: help setup mnist test lint format clean
+
+help:
+	@echo "make mnist    train the reference model on MNIST"
+	@echo "make test     run the whole test suite"
+	@echo "make lint     ruff and mypy"
+	@echo "make format   let ruff rewrite the sources"
+	@echo "make clean    remove $(VENV) and caches"
+
+setup: $(STAMP)
+
+# pip reads constraints.txt: one tested set of versions. Without it the newest of everything is taken.
+$(STAMP): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else \
+	  "genlab needs Python 3.11 or newer, and $(PYTHON) is %d.%d; try: make PYTHON=python3.12" % v[:2])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	  $(foreach project,$(PROJECTS),--editable $(project))
+	@touch $@
+
+mnist: setup
+	$(BIN)/genlab run recipes/mnist_cvae.yaml $(ARGS)
+
+test: setup
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
