@@ -44,9 +44,7 @@ def build_objective(recipe: Recipe, registry: Registry) -> Objective:
     return cast(Objective, _part("objective", recipe.objective, (), registry))
 
 
-def build_optimizer(
-    recipe: Recipe, params: Iterable[Parameter], registry: Registry, *, fused: bool
-) -> Optimizer:
+def build_optimizer(recipe: Recipe, params: Iterable[Parameter], registry: Registry, *, fused: bool) -> Optimizer:
     """Build the optimizer of ``params``; ``fused`` says whether their device has fused kernels."""
     return cast(Optimizer, _part("optimizer", recipe.optimizer, (list(params), fused), registry))
 

@@ -31,8 +31,8 @@ def model_card(
     )
     return f"""# {recipe.name}
 
-{recipe.description or "A latent-variable model"}: {parameter_count(model):,} parameters, {recipe.latent} latents, \
-x of shape {tuple(model.x_shape)}.
+{recipe.description or "A latent-variable model"}: {parameter_count(model):,} parameters, \
+{recipe.latent} latents, x of shape {tuple(model.x_shape)}.
 
 ```python
 import genlab

@@ -31,7 +31,7 @@ class Batches:
         device: Device,
         seed: int = 0,
     ) -> None:
-        self.x, self.prepare, self.batch_size = x.to(device.torch), prepare, batch_size
+        self.x, self.prepare, self.batch_size = x.to(device.on), prepare, batch_size
         self.device, self.seed = device, seed
 
     @property

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.distributions import Independent, Normal
+from torch.distributions import Distribution, Independent, Normal
 
 
-def diagonal_normal(mean: Tensor, log_var: Tensor) -> Independent:
+def diagonal_normal(mean: Tensor, log_var: Tensor) -> Distribution:
     """Return N(mean, diag(exp(log_var))) over the last dimension, in float32.
 
     mean, log_var: ``(B, Z)``; the result has batch ``(B,)`` and event ``(Z,)``.

@@ -46,7 +46,7 @@ def evaluate(
     model.eval()
     mean = Mean(device)
     try:
-        with seeded(derive(seed, "evaluate"), device.torch):
+        with seeded(derive(seed, "evaluate"), device.on):
             for x in batches:
                 mean.add(objective(model, x), len(x))
     finally:

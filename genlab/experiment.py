@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from genlab.build import build_data, build_model, build_objective, build_optimizer
@@ -52,6 +52,7 @@ class Run:
     """A run that has ended.
 
     model: the best model, in eval mode. metrics: of that model, nats per example. records: every evaluation.
+    signal: the one that interrupted it, if any.
     """
 
     recipe: Recipe
@@ -63,6 +64,7 @@ class Run:
     epoch: int
     records: Sequence[Record]
     seconds: float
+    signal: int | None = None
 
 
 def run(
@@ -95,7 +97,7 @@ def run(
         status: State = "interrupted" if outcome.ended == "interrupted" else "completed"
         finished = _finish(prepared, outcome, status, started, plots and status == "completed")
     except KeyboardInterrupt:
-        directory.finish("interrupted", "interrupted")
+        directory.finish("interrupted", "interrupted before there was a model to keep")
         raise
     except Exception as error:
         first_line = str(error).partition("\n")[0]
@@ -104,7 +106,7 @@ def run(
         if isinstance(error, GenlabError) and directory.model.is_dir():
             raise type(error)(f"{error}\nthe best model so far is kept in {directory.model}") from error
         raise
-    return finished
+    return replace(finished, signal=stop.signal)
 
 
 def prepare(path: Path, overrides: Mapping[str, object], device: str, runs: Path) -> Prepared:
@@ -112,7 +114,7 @@ def prepare(path: Path, overrides: Mapping[str, object], device: str, runs: Path
     plugins = installed()
     recipe = load_recipe(path, overrides, registry=plugins.registry)
     where = resolve(device)
-    tuned = keep_freed_memory() if where.torch.type == "cpu" else False
+    tuned = keep_freed_memory() if where.on.type == "cpu" else False
     data = build_data(recipe, plugins.registry)
     model = build_model(recipe, data.x_shape, plugins.registry)
     train = checked(data.split("train"), data, "train")
@@ -126,7 +128,7 @@ def prepare(path: Path, overrides: Mapping[str, object], device: str, runs: Path
 def _train(prepared: Prepared, stop: StopRequest, callbacks: Sequence[Callback]) -> Fit:
     recipe, device, registry = prepared.recipe, prepared.device, installed().registry
     model, prepare_batch = prepared.model, prepared.data.prepare
-    objective = build_objective(recipe, registry).to(device.torch)
+    objective = build_objective(recipe, registry).to(device.on)
     params = [p for p in (*model.parameters(), *objective.parameters()) if p.requires_grad]
     optimizer = build_optimizer(recipe, params, registry, fused=device.can.fused)
     options = recipe.train
@@ -193,7 +195,7 @@ def _finish(prepared: Prepared, outcome: Fit, status: State, started: float, plo
     best = [record for record in outcome.records if record.best]
     if not best:
         raise KeyboardInterrupt
-    model = load_bundle(directory.path / "model", str(prepared.device.torch))
+    model = load_bundle(directory.path / "model", str(prepared.device.on))
     if plots:
         from genlab.plots import Subject, draw_all
 
@@ -213,4 +215,3 @@ def _finish(prepared: Prepared, outcome: Fit, status: State, started: float, plo
         records=outcome.records,
         seconds=time.perf_counter() - started,
     )
-

@@ -71,7 +71,12 @@ def replaced_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
             if path.exists():
                 path.rename(old)
-            new.rename(path)
+            try:
+                new.rename(path)
+            except BaseException:
+                if old.exists():
+                    old.rename(path)
+                raise
             sync_folder(path.parent)
             shutil.rmtree(old, ignore_errors=True)
         except BaseException:

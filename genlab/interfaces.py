@@ -191,4 +191,3 @@ class DataSource(ABC):
     def verify(self) -> str:
         """Check the data that is there without fetching any; raise ``genlab.DataError`` if it is not whole."""
         return self.fetch()
-

@@ -83,23 +83,23 @@ def installed() -> Plugins:
 
 
 def load(entry_points: Iterable[metadata.EntryPoint]) -> Plugins:
-    """Load the given entry points, each isolated from the others, in the order of their names."""
+    """Load the given entry points, each isolated from the others: genlab's own first, then by name."""
     registry = Registry()
     recipes: list[tuple[str, Path]] = []
     models: list[tuple[str, Path]] = []
     distributions: dict[str, str] = {}
     failures: list[Failure] = []
-    for entry_point in sorted(entry_points, key=lambda e: (e.dist.name if e.dist else "", e.name)):
-        dist = entry_point.dist.name if entry_point.dist else entry_point.value
-        version = entry_point.dist.version if entry_point.dist else "unknown"
+    for dist, version, entry_point in sorted(map(_owned, entry_points), key=_own_first):
         try:
-            hook = _hooks_of(entry_point.load(), entry_point.name)
             with registry.transaction():
+                hook = _hooks_of(entry_point.load(), entry_point.name)
                 hook.genlab_register(register=registry.registrar(dist))
-            own_recipes = [Path(folder) for folder in hook.genlab_recipes()]
-            own_models = [Path(folder) for folder in hook.genlab_models()]
-        except Exception as error:
-            cause = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+                own_recipes = [Path(folder) for folder in hook.genlab_recipes()]
+                own_models = [Path(folder) for folder in hook.genlab_models()]
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # sys.exit() in a plugin, or a panic in its Rust, must not end genlab
+            cause = _cause(error)
             failures.append(Failure(entry_point.name, dist, cause, traceback.format_exc()))
             registry.remember_failure(dist, cause)
             continue
@@ -107,6 +107,27 @@ def load(entry_points: Iterable[metadata.EntryPoint]) -> Plugins:
         models += [(dist, folder) for folder in own_models]
         distributions[dist] = version
     return Plugins(registry, tuple(recipes), tuple(models), tuple(distributions.items()), tuple(failures))
+
+
+def _owned(entry_point: metadata.EntryPoint) -> tuple[str, str, metadata.EntryPoint]:
+    """Return the name and version of the distribution an entry point belongs to, as far as they are known."""
+    name = entry_point.dist.name if entry_point.dist else None
+    version = entry_point.dist.version if name and entry_point.dist else None
+    return name or entry_point.value, version or "unknown", entry_point
+
+
+def _own_first(owned: tuple[str, str, metadata.EntryPoint]) -> tuple[bool, str, str]:
+    # A plugin that takes the name of a built-in part must lose to it, whatever the plugin is called.
+    dist, _, entry_point = owned
+    return dist != GROUP, dist, entry_point.name
+
+
+def _cause(error: BaseException) -> str:
+    """Say on one line what an exception says."""
+    if isinstance(error, SystemExit):
+        return f"it called sys.exit({error.code!r})"
+    text = str(error) if isinstance(error, PluginError) else traceback.format_exception_only(error)[-1]
+    return " ".join(text.split())
 
 
 def _hooks_of(module: object, name: str) -> pluggy.HookRelay:

@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PositiveInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PositiveInt,
+    ValidationError,
+)  # fmt: skip
 
 from genlab.errors import PluginError, RecipeError
 from genlab.registry import KINDS, Registry, suggest
-from genlab.source import Json, Node, Place, read_file, read_text
+from genlab.source import Json, Node, Place, read_file, read_text, tree_of
 from genlab.train.options import TrainOptions
+from genlab.wording import Allowed, dotted, finding, printable, shown
 
 MAX_SEED = 2**63 - 1
+MAX_PROBLEMS = 20  # that one message lists
+
+
+def _folder_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name):
+        raise ValueError(
+            "a name becomes a folder: up to 100 letters, digits, '_', '-' and '.' are allowed, "
+            "a letter or digit first"
+        )
+    return name
+
+
+Name = Annotated[str, AfterValidator(_folder_name)]
 
 
 def _written_short(value: object) -> object:
@@ -48,7 +72,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$", description="names the run and the model")
+    name: Name = Field(description="names the run and the model")
     description: str = Field("", description="one line for people")
     data: Spec = Field(description="where the examples come from")
     latent: PositiveInt = Field(description="Z, the size of a latent")
@@ -86,19 +110,6 @@ class Recipe(BaseModel):
         return stream.getvalue()
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One mistake in a recipe."""
-
-    place: Place
-    path: tuple[str | int, ...]
-    message: str
-
-    def __str__(self) -> str:
-        where = ".".join(map(str, self.path))
-        return f"{self.place}: {where}: {self.message}" if where else f"{self.place}: {self.message}"
-
-
 def load_recipe(path: Path, overrides: Mapping[str, object] | None = None, *, registry: Registry) -> Recipe:
     """Read, override and validate a recipe file.
 
@@ -114,12 +125,12 @@ def load_recipe(path: Path, overrides: Mapping[str, object] | None = None, *, re
 
 def recipe_from(written: Mapping[str, Json], name: str, *, registry: Registry) -> Recipe:
     """Validate plain values, such as a stored recipe; ``name`` stands in messages."""
-    return resolve(_tree(dict(written), Place(name)), registry)
+    return resolve(tree_of(dict(written), Place(name)), registry)
 
 
 def overridden(recipe: Recipe, overrides: Mapping[str, object], *, registry: Registry) -> Recipe:
     """Return a recipe with some values changed, validated anew."""
-    tree = _tree(recipe.written(), Place(f"recipe {recipe.name}"))
+    tree = tree_of(recipe.written(), Place(f"recipe {recipe.name}"))
     return resolve(apply_overrides(tree, overrides), registry)
 
 
@@ -128,147 +139,30 @@ def parse_overrides(tokens: Iterable[str]) -> dict[str, object]:
     overrides: dict[str, object] = {}
     for token in tokens:
         key, equals, text = token.partition("=")
+        place = Place(f"override {shown(token)}")
         if not equals or not all(key.split(".")):
-            raise RecipeError(f"override {token!r}: key=value is expected, as in train.epochs=3")
+            raise RecipeError(f"{place}: key=value is expected, as in train.epochs=3")
         if key in overrides:
-            raise RecipeError(f"override {token!r}: {key} is set twice")
-        overrides[key] = read_text(text, f"override {token!r}", Place(f"override {token!r}"))
+            raise RecipeError(f"{place}: {printable(key)} is set twice")
+        overrides[key] = read_text(text, str(place), place)
     return overrides
 
 
 def apply_overrides(tree: Node, overrides: Mapping[str, object]) -> Node:
     """Return the tree with the overrides set, each remembered as its own place."""
+    done: list[str] = []
     for key, value in overrides.items():
-        if isinstance(value, Node):
-            node = value
-        else:
-            node = _tree(_plain(value, key), Place(f"override '{key}={value}'"))
-        tree = tree.set(tuple(key.split(".")), node)
+        if not isinstance(key, str) or not all(key.split(".")):
+            raise RecipeError(f"override {shown(key)}: a key is expected, as in 'train.epochs'")
+        place = Place(f"override {printable(key)}={shown(value)}")
+        node = value if isinstance(value, Node) else tree_of(_plain(value, key), place)
+        undone = [earlier for earlier in done if earlier.startswith(f"{key}.")]
+        if undone:
+            raise RecipeError(f"{node.place}: it would undo the override of {undone[0]}; put it before that one")
+        path = tuple(key.split("."))
+        tree = tree.set(path, node, short=path[0] in KINDS)
+        done.append(key)
     return tree
-
-
-def resolve(tree: Node, registry: Registry) -> Recipe:
-    """Validate a tree against the recipe's schema and each part's own; fill in every default."""
-    try:
-        recipe = Recipe.model_validate_json(_json(tree))
-    except ValidationError as error:
-        structure = _problems(error, tree, (), list(Recipe.model_fields))
-        broken = {problem.path[0] for problem in structure if problem.path}
-        specs = _readable_specs(tree, broken)
-        parts, _ = _resolve_parts(specs, tree, registry)
-        raise _recipe_error([*structure, *parts]) from None
-    problems, resolved = _resolve_parts({kind: recipe.part(kind) for kind in KINDS}, tree, registry)
-    if problems:
-        raise _recipe_error(problems)
-    return recipe.model_copy(update=resolved)
-
-
-def _recipe_error(problems: list[Problem]) -> RecipeError:
-    ordered = sorted(problems, key=lambda p: (p.place.line or 0, p.place.column or 0))
-    return RecipeError("\n".join(str(problem) for problem in ordered))
-
-
-def _readable_specs(tree: Node, broken: set[str | int]) -> dict[str, PartSpec]:
-    """Return the part entries that could be read in spite of problems elsewhere."""
-    specs = {}
-    assert isinstance(tree.value, dict)
-    for kind in KINDS:
-        if kind in tree.value and kind not in broken:
-            specs[kind] = PartSpec.model_validate(_written_short(tree.value[kind][1].plain()))
-    return specs
-
-
-def _resolve_parts(
-    specs: Mapping[str, PartSpec], tree: Node, registry: Registry
-) -> tuple[list[Problem], dict[str, PartSpec]]:
-    problems: list[Problem] = []
-    resolved: dict[str, PartSpec] = {}
-    for kind, spec in specs.items():
-        found, resolved[kind] = _resolve_part(kind, spec, (kind,), tree, registry)
-        problems += found
-    return problems, resolved
-
-
-def _resolve_part(
-    kind: str, spec: PartSpec, path: tuple[str | int, ...], tree: Node, registry: Registry
-) -> tuple[list[Problem], PartSpec]:
-    """Validate one part's options, nested parts included; return problems and the spec with defaults."""
-    try:
-        part = registry.get(kind, spec.use)
-    except PluginError as error:
-        return [Problem(tree.place_of((*path, "use")), path, str(error))], spec
-    try:
-        options = part.options.model_validate_json(json.dumps(spec.options))
-    except ValidationError as error:
-        return _problems(error, tree, path, list(part.options.model_fields)), spec
-    problems: list[Problem] = []
-    written: dict[str, JsonValue] = {}
-    for name, value in options.model_dump(mode="json").items():
-        nested_kind = part.nested.get(name)
-        if nested_kind is not None and value is not None:
-            nested = PartSpec.model_validate(_written_short(value))
-            found, nested = _resolve_part(nested_kind, nested, (*path, name), tree, registry)
-            problems += found
-            value = nested.written()
-        written[name] = value
-    return problems, PartSpec(use=spec.use, options=written)
-
-
-def _problems(
-    error: ValidationError, tree: Node, path: tuple[str | int, ...], known: list[str]
-) -> list[Problem]:
-    problems = []
-    for item in error.errors(include_url=False):
-        loc = tuple(step for step in item["loc"] if step != "options")
-        full = (*path, *loc)
-        problems.append(Problem(tree.place_of(full), full, _say(item, known)))
-    return problems
-
-
-def _say(item: Any, known: list[str]) -> str:
-    """Put pydantic's finding into the words of somebody who writes recipes."""
-    kind, value, context = item["type"], item["input"], item.get("ctx", {})
-    if kind == "extra_forbidden":
-        name = str(item["loc"][-1])
-        if len(item["loc"]) > 1:
-            return "unknown option"
-        return f"unknown option; {suggest(name, known)}allowed: {', '.join(known) or 'none'}"
-    if kind == "missing":
-        return "required, but not given"
-    if kind in ("model_type", "model_attributes_type", "dict_type"):
-        return f"{_show(value)} is not a mapping; a part's name or {{use: name, option: value}} is expected"
-    expected = {
-        "int_type": "an integer", "int_from_float": "an integer", "float_type": "a number",
-        "bool_type": "true or false", "string_type": "a text", "tuple_type": "a list", "list_type": "a list",
-        "finite_number": "a finite number",
-    }.get(kind)  # fmt: skip
-    if expected:
-        return f"{_show(value)} is not {expected}"
-    bounds = {
-        "greater_than": ("gt", "greater than"), "greater_than_equal": ("ge", "at least"),
-        "less_than": ("lt", "less than"), "less_than_equal": ("le", "at most"),
-    }  # fmt: skip
-    if kind in bounds:
-        key, words = bounds[kind]
-        return f"{_show(value)} is out of range; it must be {words} {context[key]}"
-    return f"{_show(value)}: {item['msg'][0].lower()}{item['msg'][1:]}"
-
-
-def _show(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _json(tree: Node) -> str:
-    return json.dumps(tree.plain())
-
-
-def _tree(value: Json, place: Place) -> Node:
-    if isinstance(value, dict):
-        return Node({str(key): (place, _tree(child, place)) for key, child in value.items()}, place)
-    if isinstance(value, list):
-        return Node([_tree(child, place) for child in value], place)
-    return Node(value, place)
 
 
 def _plain(value: object, key: str) -> Json:
@@ -283,3 +177,118 @@ def _plain(value: object, key: str) -> Json:
         return [_plain(v, key) for v in value]
     raise RecipeError(f"override {key}: {type(value).__name__} is not a recipe value; pass a number, text or list")
 
+
+def resolve(tree: Node, registry: Registry) -> Recipe:
+    """Validate a tree against the recipe's schema and each part's own; fill in every default."""
+    return _Resolver(tree, registry).recipe()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a recipe."""
+
+    place: Place
+    path: tuple[str | int, ...]
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {dotted(self.path)}: {self.message}"
+
+
+@dataclass
+class _Resolver:
+    """Goes through a tree and collects every problem in it."""
+
+    tree: Node
+    registry: Registry
+    problems: dict[Problem, None] = field(default_factory=dict)  # an ordered set
+
+    def recipe(self) -> Recipe:
+        written = self.tree.value
+        assert isinstance(written, dict)  # whoever makes a tree sees to it
+        values = {key: node.plain() for key, (_, node) in written.items() if key not in KINDS}
+        for kind in KINDS:
+            default = Recipe.model_fields[kind].default
+            if kind in written or isinstance(default, PartSpec):
+                node = written[kind][1] if kind in written else tree_of(default.written(), self.tree.place)
+                values[kind] = self.part(kind, node, (kind,))
+        try:
+            recipe = Recipe.model_validate_json(json.dumps(values))
+        except ValidationError as error:
+            self.note(error, Recipe, ())
+        if self.problems:
+            raise RecipeError(_listed(self.problems))
+        return recipe
+
+    def part(self, kind: str, node: Node, path: tuple[str | int, ...]) -> dict[str, JsonValue]:
+        """Validate a part, nested parts included; return it as written with defaults, or a stand-in."""
+        stand_in: dict[str, JsonValue] = {"use": "?"}
+        names = self.names(kind)
+        entries = {"use": (node.place, node)} if isinstance(node.value, str) else node.value
+        if not isinstance(entries, dict):
+            given = f"{shown(node.plain())} given; a name or {{use: name, option: value}} is expected"
+            self.problem(path, f"{given}; installed: {names}")
+            return stand_in
+        if "use" not in entries:
+            self.problem(path, f"`use: name`, which says which {kind}, is missing; installed: {names}")
+            return stand_in
+        name = entries["use"][1].value
+        if not isinstance(name, str):
+            given = f"{shown(entries['use'][1].plain())} given; the name of a part is expected"
+            self.problem((*path, "use"), f"{given}; installed: {names}")
+            return stand_in
+        try:
+            part = self.registry.get(kind, name)
+        except PluginError as error:
+            self.problem((*path, "use"), str(error), path)
+            return stand_in
+        options = {key: child.plain() for key, (_, child) in entries.items() if key != "use"}
+        for option, nested_kind in part.nested.items():
+            if option in entries:
+                options[option] = self.part(nested_kind, entries[option][1], (*path, option))
+            elif option in part.defaults:
+                default = tree_of(part.defaults[option], node.place)
+                options[option] = self.part(nested_kind, default, (*path, option))
+        try:
+            return {"use": name, **part.plain(options)}
+        except ValidationError as error:
+            self.note(error, part.options, path)
+            return stand_in
+
+    def note(self, error: ValidationError, model: type[BaseModel], path: tuple[str | int, ...]) -> None:
+        """Collect what pydantic found in the values at ``path``."""
+        allowed = Allowed.by(model)
+        for item in error.errors(include_url=False):
+            kind, loc = item["type"], item["loc"]
+            found, _, node = self.tree.find((*path, *loc))
+            steps = found[len(path) :]
+            if kind == "missing" and isinstance(loc[-1], str) and len(steps) == len(loc) - 1:
+                here = allowed.at(loc)
+                words = f"; expected: {here.words}" if here.words else ""
+                if model is Recipe and loc[-1] in KINDS:
+                    words = f"; installed: {self.names(loc[-1])}"
+                self.problem((*path, *loc), f"required, but not given{here.meaning}{words}")
+            elif kind == "extra_forbidden":
+                known = allowed.at(steps[:-1]).names
+                near = suggest(str(loc[-1]), known)
+                self.problem((*path, *loc), f"unknown option; {near}allowed: {', '.join(known) or 'none'}")
+            else:
+                self.problem(found, finding(item, node.plain(), allowed.at(steps)))
+
+    def names(self, kind: str) -> str:
+        return ", ".join(part.name for part in self.registry.parts(kind)) or "none"
+
+    def problem(
+        self, path: tuple[str | int, ...], message: str, named: tuple[str | int, ...] | None = None
+    ) -> None:
+        """Add a problem at ``path``, called ``named``, once."""
+        self.problems[Problem(self.tree.place_of(path), path if named is None else named, message)] = None
+
+
+def _listed(problems: Iterable[Problem]) -> str:
+    """List problems in the order in which they stand; overrides, which stand in no file, come first."""
+    ordered = sorted(problems, key=lambda p: (p.place.line or 0, p.place.column or 0))
+    lines = [str(problem) for problem in ordered[:MAX_PROBLEMS]]
+    if more := len(ordered) - len(lines):
+        lines.append(f"... and {more} more")
+    return "\n".join(lines)

@@ -6,17 +6,19 @@ import difflib
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, JsonValue, create_model
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model
+from torch import nn
 from torch.optim import Optimizer
 
 from genlab.errors import PluginError
 from genlab.interfaces import DataSource, Decoder, Encoder, Likelihood, Objective, Prior
+from genlab.wording import Allowed, finding
 
 KINDS: dict[str, type] = {
     "data": DataSource,
@@ -29,13 +31,27 @@ KINDS: dict[str, type] = {
 }
 """Each kind of part and the interface that makes a class one of that kind."""
 
+GIVEN: dict[str, tuple[str, ...]] = {
+    "data": (),
+    "encoder": ("x_shape", "latent"),
+    "decoder": ("latent", "out_shape"),
+    "prior": ("latent",),
+    "likelihood": ("x_shape",),
+    "objective": (),
+    "optimizer": ("params", "fused"),
+}
+"""The positional arguments that the framework gives to the constructor of each kind."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class Options(BaseModel):
-    """Base of every part's options: unknown keys and silent conversions are errors."""
+    """Base of every part's options: unknown keys, silent conversions, infinities and NaN are errors.
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
+    Fields are named apart from pydantic's own attributes and reached by alias: an option may have any name.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -53,13 +69,23 @@ class Part:
         fields: dict[str, Any] = {}
         for name, (annotation, default) in self._keyword_only.items():
             # A nested part is written as a name or mapping; the recipe resolves it by its own schema.
-            fields[name] = (str | dict[str, JsonValue] if name in self.nested else annotation, default)
+            allowed = str | dict[str, JsonValue] if name in self.nested else annotation
+            fields[f"option_{name}"] = (allowed, Field(default, alias=name))
         return create_model(f"{self.cls.__name__}Options", __base__=Options, **fields)
 
-    def parse(self, options: dict[str, JsonValue]) -> dict[str, Any]:
+    def parse(self, options: Mapping[str, JsonValue]) -> dict[str, Any]:
         """Turn plain options into the constructor's keyword arguments (lists to tuples, texts to paths ...)."""
         parsed = self.options.model_validate_json(json.dumps(options))
-        return {name: getattr(parsed, name) for name in self.options.model_fields}
+        return {name: getattr(parsed, f"option_{name}") for name in self._keyword_only}
+
+    def plain(self, options: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+        """Return options as a recipe writes them, every default filled in."""
+        return self.options.model_validate_json(json.dumps(options)).model_dump(mode="json", by_alias=True)
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The options that have a default, and the default."""
+        return {name: default for name, (_, default) in self._keyword_only.items() if default is not ...}
 
     @cached_property
     def nested(self) -> dict[str, str]:
@@ -73,6 +99,8 @@ class Part:
 
     @cached_property
     def _keyword_only(self) -> dict[str, tuple[Any, Any]]:
+        if self.cls.__init__ is nn.Module.__init__:  # type: ignore[misc]
+            return {}  # no constructor of its own
         hints = get_type_hints(self.cls.__init__, include_extras=True)  # type: ignore[misc]
         return {
             parameter.name: (
@@ -94,24 +122,25 @@ class Registry:
 
     def __init__(self) -> None:
         self._parts: dict[tuple[str, str], Part] = {}
-        self._failures: dict[str, str] = {}
+        self._failures: list[tuple[str, str]] = []
 
     def register(self, name: str, cls: type, distribution: str) -> None:
         """Register ``cls`` under ``name``; its kind is the interface that it subclasses."""
-        kind = _kind_of(name, cls)
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise PluginError(f"part name {name!r}: lower-case letters, digits and _ are allowed, a letter first")
+        kind = _kind_of(name, cls)
         if inspect.isabstract(cls):
-            missing = ", ".join(sorted(cls.__abstractmethods__))
+            missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
             raise PluginError(f"{kind} {name!r}: {cls.__name__} does not implement {missing}")
         part = Part(kind, name, cls, distribution)
         _check_signature(part)
+        _check_options(part)
         other = self._parts.get((kind, name))
         if other is not None:
-            raise PluginError(
-                f"{kind} {name!r} is registered by both {other.distribution} and {distribution}; "
-                "uninstall one of them, or ask its author to rename the part"
-            )
+            owners = f"both {other.distribution} and {distribution}; uninstall one of them, or ask its author to"
+            if other.distribution == distribution:
+                owners = f"{distribution} twice, as {other.cls.__name__} and as {cls.__name__};"
+            raise PluginError(f"{kind} {name!r} is registered by {owners} rename the part")
         self._parts[kind, name] = part
 
     def registrar(self, distribution: str) -> Callable[[str, type], None]:
@@ -130,7 +159,7 @@ class Registry:
 
     def remember_failure(self, distribution: str, cause: str) -> None:
         """Keep why a plugin is absent, for the message to whoever needs one of its parts."""
-        self._failures[distribution] = cause
+        self._failures.append((distribution, cause))
 
     def parts(self, kind: str | None = None) -> list[Part]:
         """Return the parts of one kind, or all, ordered by kind and name."""
@@ -148,16 +177,14 @@ class Registry:
     def _unknown(self, kind: str, name: str) -> str:
         names = [part.name for part in self.parts(kind)]
         message = f"unknown {kind} {name!r}; {suggest(name, names)}installed: {', '.join(names) or 'none'}"
-        for distribution, cause in self._failures.items():
-            message += (
-                f"\n  (plugin {distribution} could not be loaded: {cause}; see `genlab plugins doctor`)"
-            )
+        for distribution, cause in self._failures:
+            message += f"\n  (plugin {distribution} could not be loaded: {cause}; see `genlab plugins doctor`)"
         return message
 
 
 def suggest(word: str, known: list[str]) -> str:
     """Return ``"did you mean 'x'? "`` for the nearest known word, or nothing."""
-    near = difflib.get_close_matches(str(word), known, n=1)
+    near = difflib.get_close_matches(str(word).lower(), known, n=1)
     return f"did you mean {near[0]!r}? " if near else ""
 
 
@@ -172,15 +199,48 @@ def _kind_of(name: str, cls: object) -> str:
 
 
 def _check_signature(part: Part) -> None:
-    """A schema needs an annotation on every option, and no ``**kwargs`` that could swallow a misspelling."""
-    hints = getattr(part.cls.__init__, "__annotations__", {})
-    for parameter in inspect.signature(part.cls).parameters.values():
+    """Positional parameters are the framework's; options are keyword-only and annotated; nothing else is taken."""
+    if part.cls.__init__ is nn.Module.__init__:  # type: ignore[misc]
+        if GIVEN[part.kind]:
+            raise PluginError(f"{_who(part)} has no __init__; it is given ({', '.join(GIVEN[part.kind])})")
+        return
+    parameters = inspect.signature(part.cls).parameters.values()
+    for parameter in parameters:
         if parameter.kind in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL):
             raise PluginError(
-                f"{part.kind} {part.name!r}: {part.cls.__name__}.__init__ takes *{parameter.name}; "
-                "list its options by name, so that a recipe can be checked"
+                f"{_who(part)}.__init__ takes *{parameter.name}; list its options by name, so that a recipe can "
+                "be checked"
             )
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name not in hints:
-            raise PluginError(
-                f"{part.kind} {part.name!r}: option {parameter.name!r} of {part.cls.__name__} has no annotation"
-            )
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.annotation is inspect.Parameter.empty:
+            raise PluginError(f"{_who(part)}: option {parameter.name!r} has no annotation")
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name == "use":
+            raise PluginError(f"{_who(part)}: an option cannot be called 'use', which names the part in a recipe")
+    positional = [p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+    if len(positional) != len(GIVEN[part.kind]):
+        raise PluginError(
+            f"{_who(part)}.__init__ takes ({', '.join(positional)}) by position, but is given "
+            f"({', '.join(GIVEN[part.kind])}); options are keyword-only: put `*` before the first of them"
+        )
+
+
+def _check_options(part: Part) -> None:
+    """Every annotation must make a schema and every default satisfy its own: resolved recipes are read again."""
+    try:
+        given = {f"option_{name}": default for name, default in part.defaults.items()}
+        written = part.options.model_construct(**given).model_dump(mode="json", by_alias=True, warnings=False)
+    except Exception as error:  # whatever an annotation, or the search for what it names, may raise
+        reason = str(error).partition(". Set ")[0].partition("\n")[0]
+        raise PluginError(f"{_who(part)}: a recipe cannot hold its options: {reason}") from error
+    try:
+        part.plain(written)
+    except ValidationError as error:
+        allowed = Allowed.by(part.options)
+        for item in error.errors(include_url=False):
+            name = str(item["loc"][0])
+            if item["type"] != "missing" or name in part.defaults:
+                reason = finding(item, written[name], allowed.at((name,)))
+                raise PluginError(f"{_who(part)}: option {name!r} refuses its own default: {reason}") from None
+
+
+def _who(part: Part) -> str:
+    return f"{part.kind} {part.name!r}: {part.cls.__name__}"

@@ -7,18 +7,21 @@ that a recipe from a stranger can do nothing but fail with a message.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from genlab.errors import RecipeError
+from genlab.wording import printable, shown
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 200_000
 MAX_DEPTH = 32
-MAX_NODES = 100_000
+MAX_NODES = 10_000
 
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,15 @@ class Place:
     column: int | None = None
 
     def __str__(self) -> str:
-        return self.file if self.line is None else f"{self.file}:{self.line}:{self.column}"
+        file = printable(self.file)
+        return file if self.line is None else f"{file}:{self.line}:{self.column}"
 
 
 @dataclass(frozen=True)
 class Node:
     """A value and its place. Mappings hold, for each key, the key's own place and the node."""
 
-    value: None | bool | int | float | str | list[Node] | dict[str, tuple[Place, Node]]
+    value: bool | int | float | str | list[Node] | dict[str, tuple[Place, Node]] | None
     place: Place
 
     def plain(self) -> Json:
@@ -48,23 +52,27 @@ class Node:
             return [node.plain() for node in self.value]
         return self.value
 
-    def place_of(self, path: tuple[str | int, ...]) -> Place:
-        """Return the place of the deepest part of ``path`` that exists (for a key: where the key stands)."""
+    def find(self, path: tuple[str | int, ...]) -> tuple[tuple[str | int, ...], Place, Node]:
+        """Follow ``path`` as far as it exists: how far that is, where the last key stands, and what is there."""
         node, place = self, self.place
-        for step in path:
+        for depth, step in enumerate(path):
             if isinstance(node.value, dict) and isinstance(step, str) and step in node.value:
                 place, node = node.value[step]
             elif isinstance(node.value, list) and isinstance(step, int) and step < len(node.value):
                 node = node.value[step]
                 place = node.place
             else:
-                break
-        return place
+                return path[:depth], place, node
+        return path, place, node
 
-    def set(self, path: tuple[str, ...], new: Node) -> Node:
+    def place_of(self, path: tuple[str | int, ...]) -> Place:
+        """Return the place of the deepest part of ``path`` that exists (for a key: where the key stands)."""
+        return self.find(path)[1]
+
+    def set(self, path: tuple[str, ...], new: Node, *, short: bool = False) -> Node:
         """Return a copy with the value at ``path`` replaced; missing mappings on the way are made.
 
-        A part written short, ``encoder: conv``, becomes ``{use: conv}`` when an option of it is set.
+        short: a text stands for ``{use: text}``, so that an option of ``encoder: conv`` can be set.
         """
         if not path:
             return new
@@ -72,38 +80,64 @@ class Node:
         entries: dict[str, tuple[Place, Node]]
         if isinstance(self.value, dict):
             entries = dict(self.value)
-        elif isinstance(self.value, str):
+        elif isinstance(self.value, str) and short:
             entries = {"use": (self.place, self)}
         elif self.value is None:
             entries = {}
         else:
+            remedy = "set the whole list" if isinstance(self.value, list) else "it has nothing inside"
             raise RecipeError(
-                f"{new.place}: {'.'.join(path)} cannot be set inside {self.plain()!r} at {self.place}"
+                f"{new.place}: {printable(step)} cannot be set in {shown(self.plain())}, which is written at "
+                f"{self.place}; {remedy}"
             )
-        child = entries[step][1] if step in entries else Node(None, new.place)
-        entries[step] = (new.place if not rest or step not in entries else entries[step][0], child.set(rest, new))
+        known = entries.get(step)
+        child = known[1] if known else Node(None, new.place)
+        place = known[0] if known and rest else new.place
+        entries[step] = (place, child.set(rest, new, short=short))
         return Node(entries, self.place)
+
+
+def tree_of(value: Json, place: Place, depth: int = 0) -> Node:
+    """Return plain values as a tree, all of it at one place."""
+    if depth > MAX_DEPTH:
+        raise RecipeError(f"{place}: nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, dict):
+        return Node({str(k): (place, tree_of(child, place, depth + 1)) for k, child in value.items()}, place)
+    if isinstance(value, list):
+        return Node([tree_of(child, place, depth + 1) for child in value], place)
+    if isinstance(value, str):
+        _check_characters(value, place.file, place)
+    elif isinstance(value, int) and not _MIN_INT <= value <= _MAX_INT:
+        raise RecipeError(f"{place}: an integer beyond 64 bits")
+    return Node(value, place)
 
 
 def read_file(path: Path) -> Node:
     """Read one YAML file; raise ``RecipeError`` with place and remedy for anything that is wrong with it."""
+    name = printable(str(path))
     try:
-        size = path.stat().st_size
-        data = path.read_bytes() if path.is_file() and size <= MAX_BYTES else None
-    except FileNotFoundError:
-        raise RecipeError(f"{path}: no such file{_neighbours(path)}") from None
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read ({error.strerror})") from None
-    if data is None:
         if path.is_dir():
-            raise RecipeError(f"{path}: a folder; a recipe is one YAML file{_neighbours(path / 'x')}")
-        what = f"{size} bytes; a recipe has at most {MAX_BYTES}" if path.is_file() else "not a regular file"
-        raise RecipeError(f"{path}: {what}")
+            raise RecipeError(f"{name}: a folder; a recipe is one YAML file{_neighbours(path)}")
+        path.stat()  # raises where there is nothing
+        if not path.is_file():  # a pipe or a device could keep us waiting, or never end
+            raise RecipeError(f"{name}: not a regular file; a recipe is one YAML file")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise RecipeError(f"{name}: no such file{_neighbours(path.parent)}") from None
+    except OSError as error:
+        raise RecipeError(f"{name}: cannot be read ({error.strerror})") from None
+    except ValueError:
+        raise RecipeError(f"{name}: not a file name") from None
+    if len(data) > MAX_BYTES:
+        raise RecipeError(f"{name}: more than {MAX_BYTES} bytes; a recipe is shorter")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise RecipeError(f"{path}:{line}: not UTF-8 text (byte {error.start})") from None
+        before = data[: error.start]
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8-sig")) + 1
+        place = Place(str(path), before.count(b"\n") + 1, column)
+        raise RecipeError(f"{place}: not UTF-8 text; save the file as UTF-8") from None
     return read_text(text, str(path))
 
 
@@ -112,15 +146,36 @@ def read_text(text: str, name: str, at: Place | None = None) -> Node:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+    _check_characters(text, name, at)
     try:
         return _Composer(YAML(typ="safe", pure=True).parse(text), name, at).document()
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = at or Place(name, mark.line + 1, mark.column + 1)
         problem = " ".join(str(part) for part in (error.context, error.problem) if part)
-        raise RecipeError(f"{place}: not YAML: {problem}") from None
-    except (YAMLError, ValueError) as error:
-        raise RecipeError(f"{at or name}: not YAML: {' '.join(str(error).split())}") from None
+        unclosed = "end of stream" in problem or "<stream end>" in problem
+        mark = (unclosed and error.context_mark) or error.problem_mark or error.context_mark
+        place = at or Place(name, mark.line + 1, mark.column + 1)
+        hint = next((hint for words, hint in _HINTS.items() if words in problem), "")
+        raise RecipeError(f"{place}: not YAML: {problem}{hint}") from None
+    except (YAMLError, ValueError, OverflowError) as error:
+        raise RecipeError(f"{at or printable(name)}: not YAML: {' '.join(str(error).split())}") from None
+
+
+_HINTS = {
+    r"'\t'": "; use spaces, not tabs",
+    "mapping values are not allowed": "; put a text that has a colon in quotes, and check the indentation",
+    "cannot start any token": "; put a text that begins so in quotes",
+}
+
+# What YAML calls printable (https://yaml.org/spec/1.2.2/#51-character-set), less the invisible U+FEFF and what
+# YAML does not take for the end of a line but other programs do: U+0085, U+2028, U+2029.
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+
+
+def _check_characters(text: str, name: str, at: Place | None) -> None:
+    if match := _FORBIDDEN.search(text):
+        lines = re.split("\r\n|\r|\n", text[: match.start()])
+        place = at or Place(name, len(lines), len(lines[-1]) + 1)
+        raise RecipeError(f"{place}: character U+{ord(match[0]):04X} is not allowed; a recipe is plain text")
 
 
 class _Composer:
@@ -138,7 +193,9 @@ class _Composer:
         for event in self.events:
             if isinstance(event, ev.DocumentStartEvent):
                 if root is not None:
-                    raise RecipeError(f"{self.place(event)}: a second document; a recipe is one")
+                    raise RecipeError(f"{self.place(event)}: a second document; a recipe is one document")
+                if event.version not in (None, (1, 2)):
+                    raise RecipeError(f"{self.place(event)}: recipes are YAML 1.2; leave the %YAML line out")
             elif isinstance(event, ev.NodeEvent):
                 root = self.node(event, 0)
         return root or Node(None, self.at or Place(self.name, 1, 1))
@@ -153,7 +210,9 @@ class _Composer:
         place = self.place(event)
         if isinstance(event, ev.AliasEvent):
             if event.anchor not in self.anchors:
-                raise RecipeError(f"{place}: alias *{event.anchor} has no anchor before it")
+                raise RecipeError(
+                    f"{place}: alias *{event.anchor} has no finished value &{event.anchor} before it"
+                )
             node, size = self.anchors[event.anchor]
             self.spend(size, place)
             return node
@@ -165,12 +224,11 @@ class _Composer:
         start = self.count
         self.spend(1, place)
         if isinstance(event, ev.ScalarEvent):
-            plain = event.style is None or event.style == ""
-            node = Node(_scalar(event.value) if plain else event.value, place)
+            node = Node(self.scalar(event, place), place)
         elif isinstance(event, ev.SequenceStartEvent):
             items = []
-            while not isinstance(event := next(self.events), ev.SequenceEndEvent):
-                items.append(self.node(event, depth + 1))
+            while not isinstance(item := next(self.events), ev.SequenceEndEvent):
+                items.append(self.node(item, depth + 1))
             node = Node(items, place)
         else:
             node = Node(self.entries(depth), place)
@@ -178,6 +236,16 @@ class _Composer:
         if anchor:
             self.anchors[anchor] = (node, self.count - start)
         return node
+
+    def scalar(self, event: Any, place: Place) -> bool | int | float | str | None:
+        text = event.value
+        if event.style:  # quoted: an escape such as "\\e" may have brought in what the text itself cannot hold
+            _check_characters(text, self.name, place)
+            return str(text)
+        try:
+            return _scalar(text)
+        except ValueError as error:
+            raise RecipeError(f"{place}: {shown(text)}: {error}") from None
 
     def entries(self, depth: int) -> dict[str, tuple[Place, Node]]:
         from ruamel.yaml import events as ev
@@ -189,7 +257,7 @@ class _Composer:
                 raise RecipeError(f"{key.place}: a key must be a word, not a list or mapping")
             name = key.value if isinstance(key.value, str) else str(getattr(event, "value", key.value))
             if name in entries:
-                raise RecipeError(f"{key.place}: key {name!r} appears twice; first at {entries[name][0]}")
+                raise RecipeError(f"{key.place}: key {shown(name)} appears twice; first at {entries[name][0]}")
             entries[name] = (key.place, self.node(next(self.events), depth + 1))
         return entries
 
@@ -202,16 +270,17 @@ class _Composer:
 _NULL = re.compile(r"(?:null|Null|NULL|~|)")
 _TRUE = re.compile(r"(?:true|True|TRUE)")
 _FALSE = re.compile(r"(?:false|False|FALSE)")
-_INT = re.compile(r"[-+]?[0-9]{1,4000}")
+_INT = re.compile(r"[-+]?[0-9]+")
 _OCT = re.compile(r"0o([0-7]+)")
 _HEX = re.compile(r"0x([0-9a-fA-F]+)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _INF = re.compile(r"([-+]?)\.(?:inf|Inf|INF)")
 _NAN = re.compile(r"\.(?:nan|NaN|NAN)")
+_MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 
 
-def _scalar(text: str) -> None | bool | int | float | str:
-    """Resolve a plain scalar by the YAML 1.2 core schema."""
+def _scalar(text: str) -> bool | int | float | str | None:
+    """Resolve a plain scalar by the YAML 1.2 core schema; raise ``ValueError`` for a number out of range."""
     if _NULL.fullmatch(text):
         return None
     if _TRUE.fullmatch(text):
@@ -219,13 +288,15 @@ def _scalar(text: str) -> None | bool | int | float | str:
     if _FALSE.fullmatch(text):
         return False
     if _INT.fullmatch(text):
-        return int(text)
+        return _integer(text, 10)
     if match := _OCT.fullmatch(text):
-        return int(match[1], 8)
+        return _integer(match[1], 8)
     if match := _HEX.fullmatch(text):
-        return int(match[1], 16)
+        return _integer(match[1], 16)
     if _FLOAT.fullmatch(text):
-        return float(text)
+        if math.isinf(value := float(text)):
+            raise ValueError("too large for a number; infinity is .inf")
+        return value
     if match := _INF.fullmatch(text):
         return float(match[1] + "inf")
     if _NAN.fullmatch(text):
@@ -233,10 +304,16 @@ def _scalar(text: str) -> None | bool | int | float | str:
     return text
 
 
-def _neighbours(path: Path) -> str:
+def _integer(digits: str, base: int) -> int:
+    if len(digits) > 64 or not _MIN_INT <= (value := int(digits, base)) <= _MAX_INT:
+        raise ValueError("an integer beyond 64 bits; a text of digits needs quotes")
+    return value
+
+
+def _neighbours(folder: Path) -> str:
     """Name the recipe files that lie where a missing one was looked for."""
     try:
-        found = sorted(p.name for p in path.parent.glob("*.y*ml"))
-    except OSError:
+        found = sorted(printable(path.name) for path in folder.glob("*.y*ml"))
+    except (OSError, ValueError):
         return ""
-    return f"; in {path.parent}: {', '.join(found[:8])}" if found else ""
+    return f"; in {printable(str(folder))}: {', '.join(found[:8])}" if found else ""

@@ -274,4 +274,3 @@ def _parse(schema: type[M], path: Path) -> M:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise ModelError(f"{path}: damaged: {where + ': ' if where else ''}{first['msg']}") from None
-

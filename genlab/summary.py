@@ -26,9 +26,7 @@ def layers(model: LatentModel) -> list[Layer]:
     """Return the leaves of the model in the order in which they run, found by one pass of one example."""
     shapes: dict[str, tuple[int, ...]] = {}
     leaves = {
-        path: module
-        for path, module in model.named_modules()
-        if not any(True for _ in module.children()) and path
+        path: module for path, module in model.named_modules() if not any(True for _ in module.children()) and path
     }
 
     def note(path: str) -> object:
@@ -40,7 +38,7 @@ def layers(model: LatentModel) -> list[Layer]:
 
         return hook
 
-    handles = [module.register_forward_hook(note(path)) for path, module in leaves.items()]  # type: ignore[arg-type]
+    handles = [module.register_forward_hook(note(path)) for path, module in leaves.items()]
     training = model.training
     model.eval()
     try:

@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="--debug anywhere shows the traceback of an error. Exit codes: 0 done, 1 training failed, "
-    "2 a mistake in the input, 130 interrupted.",
+    "2 a mistake in the input, 130 interrupted (143 by SIGTERM).",
 )
 app.command("run")(run.command)
 app.command("show")(show.command)

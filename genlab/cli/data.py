@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from genlab.interfaces import DataSource
 
 app = typer.Typer(help="Fetch and verify data sets.", no_args_is_help=True, rich_markup_mode=None)
@@ -39,7 +41,7 @@ def _source(name: str, root: Path | None) -> DataSource:
     from genlab.plugins import installed
 
     part = installed().registry.get("data", name)
-    options = {} if root is None else {"root": str(root)}
+    options: dict[str, JsonValue] = {} if root is None else {"root": str(root)}
     if root is not None and "root" not in part.options.model_fields:
         raise DataError(f"data source {name!r} reads no files; --root does not apply")
     source: DataSource = part.cls(**part.parse(options))

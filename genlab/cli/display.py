@@ -51,11 +51,12 @@ class JsonDisplay(QuietDisplay):
     """Prints one JSON object per evaluation, and nothing else, on standard output."""
 
     def on_evaluation(self, record: Record) -> None:
+        """Print the evaluation as JSON."""
         typer.echo(json.dumps(record_json(record)))
 
     def conclude(self, run: Run) -> None:
         """Print nothing: the lines are all there is. The run directory goes to standard error."""
-        typer.echo(run.directory, err=True)
+        typer.echo(f"{run.status}: {run.directory}", err=True)
 
 
 class PlainDisplay(QuietDisplay):
@@ -74,9 +75,11 @@ class PlainDisplay(QuietDisplay):
         self.console.print()
 
     def on_start(self, plan: Plan) -> None:
+        """Remember how many epochs there may be."""
         self.epochs = plan.epochs
 
     def on_evaluation(self, record: Record) -> None:
+        """Print the evaluation in one line."""
         self.console.print(self.line(record))
 
     def line(self, record: Record) -> str:
@@ -95,13 +98,14 @@ class PlainDisplay(QuietDisplay):
 
     def conclude(self, run: Run) -> None:
         """Print the outcome, the files, and what to try next."""
-        best, last = run.metrics, run.records[-1]
+        best, last = run.metrics["val/loss"], run.records[-1].metrics["val/loss"]
         speed = sum(r.images_per_second for r in run.records) / len(run.records)
-        monitored = "val/loss"
         out = self.console.print
         out()
-        out(f"{run.status}: {run.ended} after {len(run.records)} epochs in {duration(run.seconds)}, {speed:,.0f} images/s")
-        out(f"best {monitored} {best[monitored]:.3f} after epoch {run.epoch}, last {last.metrics[monitored]:.3f}")
+        out(
+            f"{run.status}: {run.ended} after {len(run.records)} epochs in {duration(run.seconds)}, {speed:,.0f} images/s"
+        )
+        out(f"best val/loss {best:.3f} after epoch {run.epoch}, last {last:.3f}")
         out()
         out(f"files in {_short(run.directory)}")
         for entry in sorted(run.directory.rglob("*")):
@@ -113,7 +117,7 @@ class PlainDisplay(QuietDisplay):
         out(f"  genlab sample {name} -n 16 -o samples.png")
         out(f"  genlab eval {name}")
         out(f"  genlab plot all {name}")
-        out(f'  python -c \'import genlab; print(genlab.load("{name}").sample(16).shape)\'')
+        out(f"  python -c 'import genlab; print(genlab.load(\"{name}\").sample(16).shape)'")
 
 
 class TerminalDisplay(PlainDisplay):
@@ -141,6 +145,7 @@ class TerminalDisplay(PlainDisplay):
         self.progress.stop()
 
     def on_start(self, plan: Plan) -> None:
+        """Start the live line."""
         super().on_start(plan)
         self.plan = plan
         self.task = self.progress.add_task(
@@ -150,6 +155,7 @@ class TerminalDisplay(PlainDisplay):
         self.looked = time.monotonic()
 
     def on_step(self, epoch: int, step: int, terms: Terms, examples: int) -> None:
+        """Renew the live line a few times a second."""
         self.seen += examples
         now = time.monotonic()
         if now - self.looked < REFRESH:
@@ -168,6 +174,7 @@ class TerminalDisplay(PlainDisplay):
         self.looked, self.seen = now, 0
 
     def on_evaluation(self, record: Record) -> None:
+        """Print the evaluation above the live line."""
         self.progress.console.print(self.line(record))
         self.looked, self.seen = time.monotonic(), 0
 

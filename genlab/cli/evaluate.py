@@ -25,7 +25,7 @@ def command(ref: RefAndOverrides, device: Device = "auto", json: Json = False) -
     subject = load_with_data(name, tokens, device)
     where = resolve(device)
     test = checked(subject.data.split("test"), subject.data, "test")
-    objective = build_objective(subject.recipe, installed().registry).to(where.torch)
+    objective = build_objective(subject.recipe, installed().registry).to(where.on)
     batches = Batches(test.x, subject.data.prepare, subject.recipe.train.eval_batch_size, device=where)
     means = evaluate(subject.model, objective, batches, where, seed=subject.recipe.seed)
     metrics = {f"test/{key}": value for key, value in means.items()}

@@ -43,5 +43,5 @@ def command(
             announce=display.announce,
         )
     display.conclude(result)
-    if result.status == "interrupted":
-        raise typer.Exit(130)
+    if result.signal is not None:
+        raise typer.Exit(128 + result.signal)

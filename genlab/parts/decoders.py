@@ -17,7 +17,9 @@ class MLPDecoder(Decoder):
     hidden: the width of each hidden layer.
     """
 
-    def __init__(self, latent: int, out_shape: tuple[int, ...], *, hidden: tuple[PositiveInt, ...] = (256,)) -> None:
+    def __init__(
+        self, latent: int, out_shape: tuple[int, ...], *, hidden: tuple[PositiveInt, ...] = (256,)
+    ) -> None:
         super().__init__()
         self.out_shape = out_shape
         self.net = mlp(latent, hidden, math.prod(out_shape))

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import torch
 from annotated_types import Gt
 from torch import Tensor
-from torch.distributions import Bernoulli, Independent, Normal
+from torch.distributions import Bernoulli, Distribution, Independent, Normal
 from torch.nn import Parameter
 
 from genlab.interfaces import Likelihood
@@ -28,7 +28,7 @@ class BernoulliLikelihood(Likelihood):
         super().__init__()
         self.event_dims = len(x_shape)
 
-    def forward(self, h: Tensor) -> Independent:
+    def forward(self, h: Tensor) -> Distribution:
         """Map logits h ``(B, *x_shape)`` to p(x|z): batch ``(B,)``, event ``x_shape``."""
         return Independent(Bernoulli(logits=h, validate_args=False), self.event_dims, validate_args=False)
 
@@ -50,7 +50,7 @@ class GaussianLikelihood(Likelihood):
         self.event_dims = len(x_shape)
         self.log_std = Parameter(torch.tensor(math.log(std)), requires_grad=learn_std)
 
-    def forward(self, h: Tensor) -> Independent:
+    def forward(self, h: Tensor) -> Distribution:
         """Map means h ``(B, *x_shape)`` to p(x|z): batch ``(B,)``, event ``x_shape``."""
         return Independent(
             Normal(h, self.log_std.exp(), validate_args=False), self.event_dims, validate_args=False

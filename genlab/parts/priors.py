@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.distributions import Independent, Normal
+from torch.distributions import Distribution, Independent, Normal
 
 from genlab.interfaces import Prior
 
@@ -21,6 +21,6 @@ class StandardNormal(Prior):
         self.register_buffer("mean", torch.zeros(latent), persistent=False)
         self.register_buffer("std", torch.ones(latent), persistent=False)
 
-    def forward(self) -> Independent:
+    def forward(self) -> Distribution:
         """Return p(z): batch ``()``, event ``(Z,)``."""
         return Independent(Normal(self.mean, self.std, validate_args=False), 1, validate_args=False)

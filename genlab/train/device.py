@@ -37,19 +37,22 @@ _UNKNOWN = Capabilities(fused=False, channels_last=False, float64=False, asynchr
 
 @dataclass(frozen=True)
 class Device:
-    """One device and what it can do."""
+    """One device and what it can do.
 
-    torch: torch.device
+    on: the torch device.
+    """
+
+    on: torch.device
     can: Capabilities
 
     @property
     def label(self) -> str:
         """The device as people know it, for example ``cpu (AMD EPYC, 2 threads)``."""
-        if self.torch.type == "cpu":
+        if self.on.type == "cpu":
             return f"cpu ({_cpu_model()}, {torch.get_num_threads()} threads)"
-        if self.torch.type == "cuda":
-            return f"{self.torch} ({torch.cuda.get_device_name(self.torch)})"
-        return str(self.torch)
+        if self.on.type == "cuda":
+            return f"{self.on} ({torch.cuda.get_device_name(self.on)})"
+        return str(self.on)
 
     @property
     def sum_dtype(self) -> torch.dtype:
@@ -58,7 +61,7 @@ class Device:
 
     def place(self, module: torch.nn.Module) -> None:
         """Move a module here, in the memory layout that its convolutions like best."""
-        module.to(self.torch)
+        module.to(self.on)
         if self.can.channels_last:
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

@@ -18,7 +18,7 @@ class FiniteGuard:
 
     def __init__(self, device: Device) -> None:
         self.poll = POLL if device.can.asynchronous else 1
-        self.first = torch.full((), _NEVER, dtype=torch.int64, device=device.torch)
+        self.first = torch.full((), _NEVER, dtype=torch.int64, device=device.on)
 
     def watch(self, loss: Tensor, step: int) -> None:
         """Look at one step's loss; raise ``TrainingError`` once a bad one is known."""

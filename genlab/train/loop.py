@@ -56,7 +56,7 @@ def fit(
     records: list[Record] = []
     best, since_best, step = math.inf, 0, 0
 
-    with seeded(derive(seed, "train"), device.torch):
+    with seeded(derive(seed, "train"), device.on):
         for epoch in range(1, options.epochs + 1):
             started = time.perf_counter()
             model.train()
