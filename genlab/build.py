@@ -15,20 +15,27 @@ from genlab.interfaces import DataSource, Decoder, Encoder, Likelihood, Objectiv
 from genlab.model import LatentModel
 from genlab.recipe import PartSpec, Recipe
 from genlab.registry import Registry
-from genlab.seeds import derive, seeded
+from genlab.seeds import seeded
 
 
 def build_data(recipe: Recipe, registry: Registry) -> DataSource:
     """Build the data source; no file is read yet."""
-    return cast(DataSource, _part("data", recipe.data, (), registry))
+    data = cast(DataSource, _part("data", recipe.data, (), registry))
+    shape = getattr(data, "x_shape", None)
+    if not isinstance(shape, tuple) or not shape or not all(isinstance(n, int) and n > 0 for n in shape):
+        raise PartError(
+            f"data {recipe.data.use!r} has x_shape {shape!r}; a tuple of positive integers is expected"
+        )
+    return data
 
 
 def build_model(recipe: Recipe, x_shape: tuple[int, ...], registry: Registry) -> LatentModel:
     """Build the model on the CPU, its initial weights a function of the recipe's seed alone.
 
-    The likelihood comes first, because it says what the decoder must produce.
+    They are those of ``torch.manual_seed(seed)`` and the same parts built by hand in this order. The
+    likelihood comes first, because it says what the decoder must produce.
     """
-    with seeded(derive(recipe.seed, "init"), torch.device("cpu")):
+    with seeded(recipe.seed, torch.device("cpu")):
         likelihood = cast(Likelihood, _part("likelihood", recipe.likelihood, (x_shape,), registry))
         prior = cast(Prior, _part("prior", recipe.prior, (recipe.latent,), registry))
         encoder = cast(Encoder, _part("encoder", recipe.encoder, (x_shape, recipe.latent), registry))
@@ -59,5 +66,5 @@ def _part(kind: str, spec: PartSpec, positional: tuple[Any, ...], registry: Regi
         return part.cls(*positional, **options)
     except GenlabError:
         raise
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError, OverflowError, MemoryError) as error:
         raise PartError(f"{kind} {spec.use!r} cannot be built: {error}") from error

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genlab.errors import DataError
-from genlab.interfaces import DataSource, Examples
+from genlab.interfaces import DataSource, Examples, SplitName
 from genlab.seeds import derive
 from genlab.train.device import Device
 
@@ -56,12 +56,17 @@ class Batches:
         return self.device.lay_out(self.prepare(stored))
 
 
-def checked(examples: Examples, source: DataSource, name: str) -> Examples:
-    """Check a split once, so that nothing needs checking in the step: its shape, that it is not empty, finite.
+def read_split(source: DataSource, name: SplitName) -> Examples:
+    """Read a split and check it once, so that nothing needs checking in the step.
 
-    Raises ``DataError``.
+    Raises ``DataError`` if it cannot be read, is empty, has another shape than the source said, or a value
+    that is not finite.
     """
     who = f"data source {type(source).__name__}, split {name!r}"
+    try:
+        examples = source.split(name)
+    except (ValueError, RuntimeError, OverflowError, MemoryError, OSError) as error:
+        raise DataError(f"{who}: cannot be read: {error}") from error
     if tuple(examples.x.shape[1:]) != tuple(source.x_shape):
         raise DataError(f"{who}: x has shape {tuple(examples.x.shape)}; (N, *{tuple(source.x_shape)}) is expected")
     if len(examples) == 0:

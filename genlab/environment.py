@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from importlib import metadata
 
 import torch
@@ -29,10 +28,12 @@ class Environment(BaseModel):
     cpus: int
     allocator_tuned: bool
     libraries: dict[str, str]
-    command: list[str]
+    command: str
 
 
-def capture(device: Device, plugins: tuple[tuple[str, str], ...], *, allocator_tuned: bool) -> Environment:
+def capture(
+    device: Device, plugins: tuple[tuple[str, str], ...], *, allocator_tuned: bool, command: str
+) -> Environment:
     """Describe this process's environment."""
     return Environment(
         genlab=genlab.__version__,
@@ -45,7 +46,7 @@ def capture(device: Device, plugins: tuple[tuple[str, str], ...], *, allocator_t
         cpus=os.cpu_count() or 1,
         allocator_tuned=allocator_tuned,
         libraries={name: _version(name) for name in LIBRARIES},
-        command=sys.argv,
+        command=command,
     )
 
 

@@ -42,6 +42,17 @@ class ModelError(GenlabError):
     """A model reference or bundle that cannot be loaded."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """A run that a signal ended before it had a result to return.
+
+    signal: its number. The message says what was kept and where.
+    """
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.signal = signal
+
+
 class TrainingError(GenlabError):
     """Training that had to stop, for example at a loss that is not finite; the input was well-formed."""
 

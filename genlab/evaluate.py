@@ -52,3 +52,15 @@ def evaluate(
     finally:
         model.train(training)
     return mean.read()
+
+
+ACTIVE = 0.01
+
+
+def active_units(means: Tensor) -> int:
+    """Return how many latents are in use, given posterior means ``(N, Z)`` over a split.
+
+    A latent is active where the variance of its posterior mean over the data exceeds 0.01 (Burda et al.
+    2016, section 5.2); one that is not has collapsed onto the prior and carries nothing of x.
+    """
+    return int((means.var(0, unbiased=False) > ACTIVE).sum())

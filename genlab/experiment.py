@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import shlex
-import sys
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from genlab.build import build_data, build_model, build_objective, build_optimizer
 from genlab.card import model_card
-from genlab.data import Batches, checked
+from genlab.data import Batches, read_split
 from genlab.environment import Environment, capture
-from genlab.errors import GenlabError
-from genlab.evaluate import evaluate
+from genlab.errors import GenlabError, Interrupted
+from genlab.evaluate import active_units, evaluate
 from genlab.interfaces import DataSource, Examples
 from genlab.model import LatentModel
 from genlab.plugins import installed
 from genlab.recipe import Recipe, load_recipe
 from genlab.runs import RunDirectory, State, record_json, runs_root
+from genlab.source import Node
 from genlab.store import Metrics, load_bundle, save
 from genlab.train.allocator import keep_freed_memory
 from genlab.train.callbacks import Callback, Record
@@ -45,6 +48,7 @@ class Prepared:
     model: LatentModel
     environment: Environment
     directory: RunDirectory
+    command: str
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Run:
     """A run that has ended.
 
     model: the best model, in eval mode. metrics: of that model, nats per example. records: every evaluation.
-    signal: the one that interrupted it, if any.
+    active_units: how many latents it uses. signal: the one that interrupted it, if any.
     """
 
     recipe: Recipe
@@ -64,6 +68,7 @@ class Run:
     epoch: int
     records: Sequence[Record]
     seconds: float
+    active_units: int
     signal: int | None = None
 
 
@@ -84,29 +89,39 @@ def run(
 
     An interrupt (Ctrl-C) ends training at the next step; the run so far is returned, its status
     "interrupted". Raises ``GenlabError`` for every mistake in the input, ``TrainingError`` if the loss stops
-    being finite, the run's status then being "failed", and ``KeyboardInterrupt`` if a run is interrupted
-    before its first evaluation, when there is no model to keep.
+    being finite, the run's status then being "failed", and ``Interrupted`` (a ``KeyboardInterrupt``) if a run
+    is interrupted before its first evaluation, when there is no model to keep, or a second time.
     """
     prepared = prepare(Path(recipe), overrides or {}, device, Path(runs) if runs else runs_root())
     announce(prepared)
     started = time.perf_counter()
     directory = prepared.directory
+    stop = StopRequest()
     try:
-        with stop_on_signals() as stop:
+        with stop_on_signals(stop):
             outcome = _train(prepared, stop, callbacks)
-        status: State = "interrupted" if outcome.ended == "interrupted" else "completed"
-        finished = _finish(prepared, outcome, status, started, plots and status == "completed")
+        return _finish(prepared, outcome, stop, started, plots)
     except KeyboardInterrupt:
-        directory.finish("interrupted", "interrupted before there was a model to keep")
-        raise
+        _end(directory, "interrupted", "interrupted")
+        raise Interrupted(f"interrupted; {_kept(directory)}", stop.signal or signal.SIGINT) from None
     except Exception as error:
-        first_line = str(error).partition("\n")[0]
-        directory.log(f"failed: {first_line}")
-        directory.finish("failed", first_line)
-        if isinstance(error, GenlabError) and directory.model.is_dir():
-            raise type(error)(f"{error}\nthe best model so far is kept in {directory.model}") from error
+        _end(directory, "failed", str(error).partition("\n")[0])
+        if isinstance(error, GenlabError):
+            raise type(error)(f"{error}\n{_kept(directory)}") from error
         raise
-    return replace(finished, signal=stop.signal)
+
+
+def _end(directory: RunDirectory, state: State, message: str) -> None:
+    """Write how a run ended, if the disk still takes it: the error that ended it matters more."""
+    with suppress(GenlabError):
+        directory.log(f"{state}: {message}")
+        directory.finish(state, message)
+
+
+def _kept(directory: RunDirectory) -> str:
+    if directory.model.is_dir():
+        return f"the best model so far is kept in {directory.model}"
+    return f"no epoch was finished, so there is no model to keep; see {directory.path / 'log.txt'}"
 
 
 def prepare(path: Path, overrides: Mapping[str, object], device: str, runs: Path) -> Prepared:
@@ -114,15 +129,22 @@ def prepare(path: Path, overrides: Mapping[str, object], device: str, runs: Path
     plugins = installed()
     recipe = load_recipe(path, overrides, registry=plugins.registry)
     where = resolve(device)
-    tuned = keep_freed_memory() if where.on.type == "cpu" else False
+    tuned = where.can.host_memory and keep_freed_memory()
     data = build_data(recipe, plugins.registry)
     model = build_model(recipe, data.x_shape, plugins.registry)
-    train = checked(data.split("train"), data, "train")
-    val = checked(data.split("val"), data, "val")
-    environment = capture(where, plugins.distributions, allocator_tuned=tuned)
+    train = read_split(data, "train")
+    val = read_split(data, "val")
+    command = shlex.join(["genlab", "run", str(path), *(f"{key}={_shown(v)}" for key, v in overrides.items())])
+    environment = capture(where, plugins.distributions, allocator_tuned=tuned, command=command)
     directory = RunDirectory.create(runs, recipe, path.read_text(), environment)
     where.place(model)
-    return Prepared(recipe, where, data, train, val, model, environment, directory)
+    return Prepared(recipe, where, data, train, val, model, environment, directory, command)
+
+
+def _shown(value: object) -> str:
+    """An override's value as it would be typed."""
+    plain = value.plain() if isinstance(value, Node) else value
+    return plain if isinstance(plain, str) else json.dumps(plain, default=str)
 
 
 def _train(prepared: Prepared, stop: StopRequest, callbacks: Sequence[Callback]) -> Fit:
@@ -168,12 +190,12 @@ class _Keeper(Callback):
 
     def keep(self, record: Record) -> None:
         prepared = self.prepared
-        protocol, command = PROTOCOL.format(count=len(prepared.val)), shlex.join(sys.argv)
+        protocol = PROTOCOL.format(count=len(prepared.val))
         metrics = Metrics(
             metrics=dict(record.metrics),
             epoch=record.epoch,
             protocol=protocol,
-            command=command,
+            command=prepared.command,
             seed=prepared.recipe.seed,
             device=prepared.device.label,
         )
@@ -183,26 +205,28 @@ class _Keeper(Callback):
             metrics.metrics,
             epoch=record.epoch,
             protocol=protocol,
-            command=command,
+            command=prepared.command,
             data=prepared.data.origin,
             grey=self.grey,
         )
         save(prepared.directory.path / "model", prepared.model, metrics, card)
 
 
-def _finish(prepared: Prepared, outcome: Fit, status: State, started: float, plots: bool) -> Run:
+def _finish(prepared: Prepared, outcome: Fit, stop: StopRequest, started: float, plots: bool) -> Run:
     directory = prepared.directory
+    status: State = "interrupted" if stop else "completed"
     best = [record for record in outcome.records if record.best]
     if not best:
         raise KeyboardInterrupt
     model = load_bundle(directory.path / "model", str(prepared.device.on))
-    if plots:
+    x = prepared.data.prepare(prepared.val.x)
+    active = active_units(model.encode(x))
+    if plots and not stop:
         from genlab.plots import Subject, draw_all
 
         rows = [record_json(record) for record in outcome.records]
-        x = prepared.data.prepare(prepared.val.x)
-        draw_all(Subject(model, x, prepared.val.label, rows), directory.plots)
-    directory.log(f"{status}: {outcome.ended}")
+        draw_all(Subject(model, x, prepared.val.label, rows, best_epoch=best[-1].epoch), directory.plots)
+    directory.log(f"{status}: {outcome.ended}; {active} of {model.latent} latents active")
     directory.finish(status, outcome.ended)
     return Run(
         recipe=prepared.recipe,
@@ -214,4 +238,6 @@ def _finish(prepared: Prepared, outcome: Fit, status: State, started: float, plo
         epoch=best[-1].epoch,
         records=outcome.records,
         seconds=time.perf_counter() - started,
+        active_units=active,
+        signal=stop.signal,
     )

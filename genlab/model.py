@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch
@@ -62,8 +63,9 @@ class LatentModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the model's parameters lie."""
-        return next(self.parameters()).device
+        """Where the model's parameters and buffers lie; the CPU if it has none."""
+        tensor = next(chain(self.parameters(), self.buffers()), None)
+        return torch.device("cpu") if tensor is None else tensor.device
 
     @torch.no_grad()
     def sample(self, n: int, *, seed: int | None = None, draw: bool = False) -> Tensor:

@@ -100,8 +100,20 @@ class Recipe(BaseModel):
         from io import StringIO
 
         from ruamel.yaml import YAML
+        from ruamel.yaml.nodes import ScalarNode
+        from ruamel.yaml.representer import SafeRepresenter
 
+        class Representer(SafeRepresenter):
+            def represent_float(self, data: float) -> ScalarNode:
+                """Write 1.0e-07, which YAML 1.1 programs too take for a number, where Python has 1e-07."""
+                node = super().represent_float(data)
+                if "." not in node.value:
+                    node.value = node.value.replace("e", ".0e")
+                return node
+
+        Representer.add_representer(float, Representer.represent_float)
         yaml = YAML(typ="safe", pure=True)
+        yaml.Representer = Representer
         yaml.default_flow_style = None
         yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
         yaml.width = 120
@@ -160,6 +172,9 @@ def apply_overrides(tree: Node, overrides: Mapping[str, object]) -> Node:
         if undone:
             raise RecipeError(f"{node.place}: it would undo the override of {undone[0]}; put it before that one")
         path = tuple(key.split("."))
+        default = Recipe.model_fields[path[0]].default if path[0] in KINDS else None
+        if len(path) > 1 and isinstance(default, PartSpec) and not tree.find(path[:1])[0]:
+            tree = tree.set(path[:1], tree_of(default.use, node.place))  # its option is set: name the part
         tree = tree.set(path, node, short=path[0] in KINDS)
         done.append(key)
     return tree

@@ -83,6 +83,11 @@ class Part:
         return self.options.model_validate_json(json.dumps(options)).model_dump(mode="json", by_alias=True)
 
     @property
+    def option_names(self) -> list[str]:
+        """What a recipe may set."""
+        return list(self._keyword_only)
+
+    @property
     def defaults(self) -> dict[str, Any]:
         """The options that have a default, and the default."""
         return {name: default for name, (_, default) in self._keyword_only.items() if default is not ...}
@@ -208,8 +213,8 @@ def _check_signature(part: Part) -> None:
     for parameter in parameters:
         if parameter.kind in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL):
             raise PluginError(
-                f"{_who(part)}.__init__ takes *{parameter.name}; list its options by name, so that a recipe can "
-                "be checked"
+                f"{_who(part)}.__init__ takes {str(parameter).partition(':')[0]}; list its options by name, so "
+                "that a recipe can be checked"
             )
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.annotation is inspect.Parameter.empty:
             raise PluginError(f"{_who(part)}: option {parameter.name!r} has no annotation")

@@ -27,7 +27,10 @@ def seeded(seed: int | None, device: torch.device) -> Iterator[None]:
     if seed is None:
         yield
         return
-    accelerator = [] if device.type == "cpu" else [device]
-    with torch.random.fork_rng(devices=accelerator, device_type=device.type if accelerator else "cuda"):
+    if device.type == "cpu":
+        fork = torch.random.fork_rng(devices=[])
+    else:
+        fork = torch.random.fork_rng(devices=[device], device_type=device.type)
+    with fork:
         torch.manual_seed(seed)
         yield

@@ -168,7 +168,9 @@ _HINTS = {
 
 # What YAML calls printable (https://yaml.org/spec/1.2.2/#51-character-set), less the invisible U+FEFF and what
 # YAML does not take for the end of a line but other programs do: U+0085, U+2028, U+2029.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_FORBIDDEN = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
 
 
 def _check_characters(text: str, name: str, at: Place | None) -> None:

@@ -37,6 +37,8 @@ def _written(value: object) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int) and value.bit_length() > 64:  # Python itself refuses to write a very long one
+        return f"an integer of {value.bit_length()} bits"
     if isinstance(value, float):
         if math.isfinite(value):
             return repr(value)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from genlab import LatentModel, Prior
+from genlab.evaluate import active_units
 from genlab.interfaces import Decoder, Encoder
 from genlab.parts.likelihoods import BernoulliLikelihood, GaussianLikelihood
 from genlab.parts.objectives import ELBO
@@ -165,3 +166,11 @@ def test_decoder_output_is_read_in_float32() -> None:
         LinearEncoder(), Half(), StandardNormal(1), BernoulliLikelihood((1,)), x_shape=(1,), latent=1
     )
     assert model.p(torch.zeros(2, 1)).mean.dtype == torch.float32
+
+
+def test_active_units_are_those_whose_means_vary_with_x() -> None:
+    """Burda et al. 2016: variance over the data of the posterior mean above 0.01."""
+    torch.manual_seed(0)
+    means = torch.randn(5000, 3) * torch.tensor([1.0, 0.05, 0.2])  # variances 1, 0.0025, 0.04
+    assert active_units(means + torch.tensor([0.0, 7.0, 0.0])) == 2
+    assert active_units(torch.zeros(1, 3)) == 0

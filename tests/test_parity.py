@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from genlab_mnist.conv import ConvDecoder, ConvEncoder
-from genlab_mnist.keras import load_keras_weights
 from torch import Tensor
 
 from genlab.model import LatentModel
 from genlab.parts.likelihoods import BernoulliLikelihood
 from genlab.parts.priors import StandardNormal
 from genlab.summary import layers, parameter_count
+from genlab_mnist.conv import ConvDecoder, ConvEncoder
+from genlab_mnist.keras import load_keras_weights
 
 FILE = Path(__file__).parent / "data" / "keras_cvae.npz"
 RELATIVE = 1e-5

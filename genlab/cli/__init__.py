@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import typer
 
 from genlab.cli import data, evaluate, ls, plot, plugins, run, sample, show
-from genlab.errors import GenlabError
+from genlab.errors import GenlabError, Interrupted
 
 app = typer.Typer(
     name="genlab",
@@ -58,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except Interrupted as interrupted:
+        typer.echo(str(interrupted), err=True)
+        sys.exit(128 + interrupted.signal)
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         sys.exit(130)

@@ -102,10 +102,15 @@ class PlainDisplay(QuietDisplay):
         speed = sum(r.images_per_second for r in run.records) / len(run.records)
         out = self.console.print
         out()
-        out(
-            f"{run.status}: {run.ended} after {len(run.records)} epochs in {duration(run.seconds)}, {speed:,.0f} images/s"
-        )
+        outcome = run.status if run.ended == run.status else f"{run.status}: {run.ended}"
+        epochs = f"{len(run.records)} epoch{'s' if len(run.records) > 1 else ''}"
+        out(f"{outcome} after {epochs} in {duration(run.seconds)}, {speed:,.0f} images/s")
         out(f"best val/loss {best:.3f} after epoch {run.epoch}, last {last:.3f}")
+        if run.active_units < run.recipe.latent:
+            out(
+                f"only {run.active_units} of {run.recipe.latent} latents are in use: the rest carry nothing of x "
+                "(posterior collapse); another seed may do better"
+            )
         out()
         out(f"files in {_short(run.directory)}")
         for entry in sorted(run.directory.rglob("*")):

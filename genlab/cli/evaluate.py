@@ -16,22 +16,24 @@ def command(ref: RefAndOverrides, device: Device = "auto", json: Json = False) -
     """
     from genlab.build import build_objective
     from genlab.cli.subject import load_with_data
-    from genlab.data import Batches, checked
-    from genlab.evaluate import evaluate
+    from genlab.data import Batches, read_split
+    from genlab.evaluate import active_units, evaluate
     from genlab.plugins import installed
     from genlab.train.device import resolve
 
     name, tokens = split_overrides(ref, "model")
     subject = load_with_data(name, tokens, device)
     where = resolve(device)
-    test = checked(subject.data.split("test"), subject.data, "test")
+    test = read_split(subject.data, "test")
     objective = build_objective(subject.recipe, installed().registry).to(where.on)
     batches = Batches(test.x, subject.data.prepare, subject.recipe.train.eval_batch_size, device=where)
     means = evaluate(subject.model, objective, batches, where, seed=subject.recipe.seed)
     metrics = {f"test/{key}": value for key, value in means.items()}
+    active = active_units(subject.model.encode(subject.data.prepare(test.x)))
     if json:
-        typer.echo(json_module.dumps({**metrics, "examples": len(test)}))
+        typer.echo(json_module.dumps({**metrics, "test/active_units": active, "examples": len(test)}))
         return
     for key, value in metrics.items():
         typer.echo(f"{key:<10} {value:9.3f} nats")
+    typer.echo(f"{active} of {subject.model.latent} latents in use")
     typer.echo(f"exact means over {len(test):,} examples, one sample of z each; {subject.data.origin}")

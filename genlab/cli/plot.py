@@ -23,10 +23,11 @@ def command(
     Example: genlab plot manifold mnist_cvae -o manifold.png
     """
     from genlab.cli.subject import load_with_data
-    from genlab.data import checked
+    from genlab.data import read_split
     from genlab.plots import Subject, check_kind, draw, draw_all, save_png
     from genlab.runs import read_metrics
     from genlab.store import find
+    from genlab.store import read_metrics as read_bundle_metrics
 
     name, tokens = split_overrides(ref, "model")
     if kind != "all":
@@ -34,10 +35,17 @@ def command(
         if output is not None:
             png_path(output)
     subject = load_with_data(name, tokens, device)
-    run = find(name).folder.parent
-    val = checked(subject.data.split("val"), subject.data, "val")
+    found = find(name)
+    run = found.folder.parent
+    val = read_split(subject.data, "val")
     records = read_metrics(run) if (run / "metrics.jsonl").exists() else []
-    about = Subject(subject.model, subject.data.prepare(val.x), val.label, records)
+    about = Subject(
+        subject.model,
+        subject.data.prepare(val.x),
+        val.label,
+        records,
+        best_epoch=read_bundle_metrics(found.folder).epoch,
+    )
     if kind == "all":
         folder = output or Path(f"{subject.recipe.name}-plots")
         for path in draw_all(about, folder):

@@ -17,22 +17,23 @@ class Capabilities:
 
     fused: torch's optimizers have fused kernels. channels_last: convolutions run faster in that layout.
     float64: sums can be kept in double precision. asynchronous: the host runs ahead of the device, so that
-    reading a value makes it wait.
+    reading a value makes it wait. host_memory: tensors lie in the memory of the host, from its allocator.
     """
 
     fused: bool
     channels_last: bool
     float64: bool
     asynchronous: bool
+    host_memory: bool
 
 
 _TABLE = {
-    "cpu": Capabilities(fused=True, channels_last=True, float64=True, asynchronous=False),
-    "cuda": Capabilities(fused=True, channels_last=True, float64=True, asynchronous=True),
-    "mps": Capabilities(fused=True, channels_last=False, float64=False, asynchronous=True),
-    "xpu": Capabilities(fused=True, channels_last=True, float64=False, asynchronous=True),
+    "cpu": Capabilities(fused=True, channels_last=True, float64=True, asynchronous=False, host_memory=True),
+    "cuda": Capabilities(fused=True, channels_last=True, float64=True, asynchronous=True, host_memory=False),
+    "mps": Capabilities(fused=True, channels_last=False, float64=False, asynchronous=True, host_memory=False),
+    "xpu": Capabilities(fused=True, channels_last=True, float64=False, asynchronous=True, host_memory=False),
 }
-_UNKNOWN = Capabilities(fused=False, channels_last=False, float64=False, asynchronous=True)
+_UNKNOWN = Capabilities(fused=False, channels_last=False, float64=False, asynchronous=True, host_memory=False)
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,10 @@ class StopRequest:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn the first SIGINT or SIGTERM of a block into a request; outside the main thread do nothing."""
-    request = StopRequest()
+def stop_on_signals(request: StopRequest) -> Iterator[None]:
+    """Note the first SIGINT or SIGTERM of a block in ``request``; outside the main thread do nothing."""
     if threading.current_thread() is not threading.main_thread():
-        yield request
+        yield
         return
 
     def ask(number: int, _frame: FrameType | None) -> None:
@@ -35,7 +34,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield request
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

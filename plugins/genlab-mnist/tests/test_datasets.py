@@ -27,10 +27,10 @@ from typing import Any
 import platformdirs
 import pytest
 import torch
-from genlab_mnist import idx, ways
-from genlab_mnist.datasets import KMNIST, MNIST, FashionMNIST
 
 import genlab
+from genlab_mnist import idx, ways
+from genlab_mnist.datasets import KMNIST, MNIST, FashionMNIST
 
 TRAIN_X, TRAIN_Y, TEST_X, TEST_Y = NAMES = tuple(idx.SHAPES)
 SHAPES = {TRAIN_X: (60, 28, 28), TRAIN_Y: (60,), TEST_X: (20, 28, 28), TEST_Y: (20,)}

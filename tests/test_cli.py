@@ -1,0 +1,163 @@
+"""What the commands print and write when all is well."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import genlab
+from genlab.cli import main
+from genlab.runs import known_runs
+
+Captured = pytest.CaptureFixture[str]
+ROOT = Path(__file__).parent.parent
+RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
+
+
+def ok(arguments: list[str], capsys: Captured) -> str:
+    """Run a command that must succeed; return what it printed."""
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    out, err = capsys.readouterr()
+    assert stopped.value.code in (0, None), err
+    return out
+
+
+def test_run_without_a_terminal_prints_a_header_a_line_per_epoch_and_what_to_try(
+    bars: Path, capsys: Captured
+) -> None:
+    out = ok(["run", str(bars)], capsys)
+    for shown in ("recipe  bars", "device  cpu", "precision  fp32", "data  bars: 200 to train, 40 to validate"):
+        assert shown in out
+    assert "encoder.net.1.0" in out
+    assert [line[:9] for line in out.splitlines() if line.startswith("epoch")] == ["epoch 1/2", "epoch 2/2"]
+    ((run, status),) = known_runs()
+    assert f"best val/loss {status.best['val/loss']:.3f} after epoch" in out
+    assert "model/model.safetensors" in out
+    assert "genlab sample bars -n 16" in out
+    assert run.path.name in out
+
+
+def test_json_prints_one_object_per_epoch_and_nothing_else(bars: Path, capsys: Captured) -> None:
+    rows = [json.loads(line) for line in ok(["run", str(bars), "--json"], capsys).splitlines()]
+    ((run, _),) = known_runs()
+    assert rows == [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2]
+
+
+def test_quiet_prints_the_run_directory_alone(bars: Path, capsys: Captured) -> None:
+    out = ok(["run", str(bars), "-q"], capsys)
+    ((run, _),) = known_runs()
+    assert out == f"{run.path}\n"
+
+
+def test_overrides_may_stand_anywhere(bars: Path, capsys: Captured) -> None:
+    out = ok(["run", "train.epochs=1", "--json", str(bars), "seed=3"], capsys)
+    assert len(out.splitlines()) == 1
+    ((run, _),) = known_runs()
+    assert "seed: 3" in (run.path / "resolved.yaml").read_text()
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_shows_its_layers_without_reading_data(
+    recipe: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENLAB_DATA", "/nonexistent")
+    out = ok(["show", str(recipe)], capsys)
+    assert f"name: {recipe.stem}" in out
+    assert "total" in out
+
+
+def test_show_resolves_the_reference_recipe_to_its_published_size(capsys: Captured) -> None:
+    out = ok(["show", str(ROOT / "recipes" / "mnist_cvae.yaml")], capsys)
+    assert "134,165" in out
+    assert "eps: 1.0e-07" in out
+
+
+def test_what_show_prints_is_a_recipe_again(bars: Path, tmp_path: Path, capsys: Captured) -> None:
+    out = ok(["show", str(bars), "latent=5"], capsys)
+    again = tmp_path / "again.yaml"
+    again.write_text(out.partition("\n\n")[0] + "\n")
+    assert ok(["show", str(again)], capsys) == out
+
+
+def test_sample_writes_a_picture(bars: Path, tmp_path: Path, capsys: Captured) -> None:
+    genlab.run(bars, plots=False)
+    first, second = tmp_path / "a.png", tmp_path / "b.png"
+    for path in (first, second):
+        ok(["sample", "bars", "-n", "9", "-o", str(path), "--seed", "1"], capsys)
+    assert first.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_eval_prints_exact_test_metrics(bars: Path, capsys: Captured) -> None:
+    genlab.run(bars, plots=False)
+    capsys.readouterr()
+    found = json.loads(ok(["eval", "bars", "--json"], capsys))
+    assert found["examples"] == 40
+    assert found["test/loss"] == pytest.approx(found["test/nll"] + found["test/kl"], rel=1e-5)
+    text = ok(["eval", "bars"], capsys)
+    assert f"{found['test/loss']:.3f} nats" in text
+    assert "exact means over 40 examples" in text
+
+
+def test_plot_draws_again_what_the_run_drew(bars: Path, tmp_path: Path, capsys: Captured) -> None:
+    run = genlab.run(bars)
+    out = tmp_path / "again.png"
+    for kind in ("losses", "samples"):
+        ok(["plot", kind, "bars", "-o", str(out)], capsys)
+        assert out.read_bytes() == (run.directory / "plots" / f"{kind}.png").read_bytes()
+    ok(["plot", "all", "bars", "-o", str(tmp_path / "all")], capsys)
+    assert {p.name for p in (tmp_path / "all").iterdir()} == {p.name for p in (run.directory / "plots").iterdir()}
+
+
+def test_ls_lists_recipes_models_parts_and_runs(
+    bars: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = genlab.run(bars, {"train.epochs": 1}, plots=False)
+    capsys.readouterr()
+    monkeypatch.chdir(ROOT)
+    out = ok(["ls"], capsys)
+    for name in ("mnist_cvae", "standard_normal", "genlab-mnist", run.directory.name, "completed"):
+        assert name in out
+    assert "runs" not in ok(["ls", "parts"], capsys)
+
+
+def test_data_verify_and_fetch_work_on_a_source_without_files(capsys: Captured) -> None:
+    assert "made here" in ok(["data", "verify", "bars"], capsys)
+    assert "made here" in ok(["data", "fetch", "bars"], capsys)
+
+
+def test_plugins_list_names_what_each_brings(capsys: Captured) -> None:
+    out = ok(["plugins", "list"], capsys)
+    assert "genlab-tiny 0.1.0: encoder:tiny" in out
+    assert "0 failed" in ok(["plugins", "doctor"], capsys)
+
+
+def test_a_third_party_encoder_trains(bars: Path) -> None:
+    run = genlab.run(bars, {"encoder": {"use": "tiny", "width": 8}, "train.epochs": 1}, plots=False)
+    assert type(run.model.encoder).__name__ == "TinyEncoder"
+
+
+def test_version(capsys: Captured) -> None:
+    assert ok(["--version"], capsys) == f"{genlab.__version__}\n"
+
+
+def test_help_loads_no_torch_and_answers_quickly() -> None:
+    code = "import sys, genlab.cli; print([m for m in ('torch', 'torchvision', 'matplotlib') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "genlab", "--help"], capture_output=True, check=True)
+    assert time.perf_counter() - started < 5  # well under 0.5 s on an idle machine; this is no benchmark
+
+
+def test_importing_genlab_loads_no_torch() -> None:
+    code = "import sys, genlab; dir(genlab); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
