@@ -30,7 +30,7 @@ mnist: setup
 	$(BIN)/genlab run recipes/mnist_cvae.yaml $(ARGS)
 
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -29,6 +29,7 @@ _HOMES = {
     "Terms": "interfaces",
     "diagonal_normal": "distributions",
     "hookimpl": "plugins",
+    "import_torchvision": "vision",
     "load": "store",
     "run": "experiment",
 }
@@ -50,6 +51,7 @@ __all__ = [
     "__version__",
     "diagonal_normal",
     "hookimpl",
+    "import_torchvision",
     "load",
     "run",
 ]
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from genlab.model import LatentModel
     from genlab.plugins import Register, hookimpl
     from genlab.store import load
+    from genlab.vision import import_torchvision
 
 
 def __getattr__(name: str) -> object:

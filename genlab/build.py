@@ -60,8 +60,7 @@ def _part(kind: str, spec: PartSpec, positional: tuple[Any, ...], registry: Regi
     part = registry.get(kind, spec.use)
     options = part.parse(spec.options)
     for name, nested_kind in part.nested.items():
-        nested = PartSpec(use=options[name]["use"], options={k: v for k, v in options[name].items() if k != "use"})
-        options[name] = _part(nested_kind, nested, positional, registry)
+        options[name] = _part(nested_kind, PartSpec.of(options[name]), positional, registry)
     try:
         return part.cls(*positional, **options)
     except GenlabError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from genlab.model import LatentModel
-from genlab.recipe import Recipe
+from genlab.registry import KINDS
+from genlab.store import Metrics
 from genlab.summary import parameter_count
 
 GREY_BERNOULLI = (
@@ -13,52 +14,47 @@ GREY_BERNOULLI = (
 )
 
 
-def model_card(
-    model: LatentModel, recipe: Recipe, metrics: dict[str, float], *, epoch: int, protocol: str, command: str,
-    data: str, grey: bool, shipped_as: str | None = None,
-) -> str:  # fmt: skip
+def model_card(model: LatentModel, metrics: Metrics, *, data: str, grey: bool) -> str:
     """Return the card as Markdown.
 
     data: where the examples came from. grey: they have values strictly between 0 and 1.
     """
-    rows = "\n".join(f"| `{name}` | {value:.2f} |" for name, value in metrics.items())
-    notes = [protocol]
+    recipe = model.recipe
+    assert recipe is not None, "only models built from a recipe have a card"
+    rows = "\n".join(f"| `{name}` | {value:.2f} |" for name, value in metrics.metrics.items())
+    notes = [metrics.protocol]
     if grey and recipe.likelihood.use == "bernoulli":
         notes.append(GREY_BERNOULLI)
-    parts = "\n".join(
-        f"| {kind} | `{recipe.part(kind).use}` |"
-        for kind in ("data", "encoder", "decoder", "prior", "likelihood", "objective", "optimizer")
-    )
+    parts = "\n".join(f"| {kind} | `{recipe.part(kind).use}` |" for kind in KINDS)
     return f"""# {recipe.name}
 
-{recipe.description or "A latent-variable model"}: {parameter_count(model):,} parameters, \
-{recipe.latent} latents, x of shape {tuple(model.x_shape)}.
+{recipe.description or "A latent-variable model"}: {parameter_count(model):,} parameters, x of shape \
+{tuple(model.x_shape)}.
 
 ```python
 import genlab
 
-model = genlab.load("{shipped_as or recipe.name}")
+model = genlab.load("{recipe.name}")
 x = model.sample(16, seed=0)      # {(16, *model.x_shape)} float32
-z = model.encode(x)               # (16, {model.latent}) posterior means
+z = model.encode(x)               # (16, {recipe.latent}) posterior means
 ```
 
-## Metrics after epoch {epoch}, nats per example, lower is better
+## Metrics after epoch {metrics.epoch}, nats per example, lower is better
 
 | metric | value |
 | --- | ---: |
 {rows}
 
-{chr(10).join(notes)}
-
+{chr(10).join(f"{note}{chr(10)}" for note in notes)}
 ## Made by
 
-    {command}
+    {metrics.command}
 
-Data: {data}
+on {metrics.device}, seed {metrics.seed}. Data: {data}
 
 | part | name |
 | --- | --- |
 {parts}
 
-seed {recipe.seed}; the whole recipe, every default filled in, is in `config.json`.
+The whole recipe, every default filled in, is in `config.json`.
 """

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from genlab.device import Device
 from genlab.errors import DataError
 from genlab.interfaces import DataSource, Examples, SplitName
 from genlab.seeds import derive
-from genlab.train.device import Device
 
 SCAN = 4096  # examples at once when data are checked
 

@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel
 
 import genlab
-from genlab.train.device import Device
+from genlab.device import Device
 
 LIBRARIES = ("torch", "torchvision", "numpy", "pydantic", "pluggy", "safetensors", "matplotlib")
 

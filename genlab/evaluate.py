@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from genlab.device import Device
 from genlab.interfaces import Objective, Terms
 from genlab.model import LatentModel
 from genlab.seeds import derive, seeded
-from genlab.train.device import Device
 
 
 class Mean:

@@ -148,10 +148,6 @@ class Examples:
     def __len__(self) -> int:
         return len(self.x)
 
-    def to(self, device: torch.device) -> Examples:
-        """Return the examples on ``device``."""
-        return Examples(self.x.to(device), None if self.label is None else self.label.to(device))
-
 
 class DataSource(ABC):
     """Where examples come from.

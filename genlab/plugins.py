@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import pluggy
 
@@ -28,8 +28,6 @@ GROUP = "genlab"
 
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
-
-C = TypeVar("C", bound=type)
 
 
 class Register(Protocol):

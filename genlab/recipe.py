@@ -22,11 +22,11 @@ from pydantic import (
 
 from genlab.errors import PluginError, RecipeError
 from genlab.registry import KINDS, Registry, suggest
-from genlab.source import Json, Node, Place, read_file, read_text, tree_of
+from genlab.seeds import MAX_SEED
+from genlab.source import Json, Node, Place, file_text, read_text, tree_of
 from genlab.train.options import TrainOptions
 from genlab.wording import Allowed, dotted, finding, printable, shown
 
-MAX_SEED = 2**63 - 1
 MAX_PROBLEMS = 20  # that one message lists
 
 
@@ -59,6 +59,11 @@ class PartSpec(BaseModel):
     use: str
     options: dict[str, JsonValue] = {}
 
+    @classmethod
+    def of(cls, written: JsonValue) -> PartSpec:
+        """Read a part as it stands in a recipe: ``name`` or ``{use: name, option: value, ...}``."""
+        return cls.model_validate(_written_short(written))
+
     def written(self) -> dict[str, JsonValue]:
         """Return the part as it stands in a recipe: ``{use: name, option: value, ...}``."""
         return {"use": self.use, **self.options}
@@ -68,7 +73,7 @@ Spec = Annotated[PartSpec, BeforeValidator(_written_short)]
 
 
 class Recipe(BaseModel):
-    """Everything that decides what is trained, and how; never a device, and a path only by override."""
+    """Everything that decides what is trained, and how; never a device."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -128,7 +133,14 @@ def load_recipe(path: Path, overrides: Mapping[str, object] | None = None, *, re
     overrides: ``{"train.epochs": 3}``; they count as written on the command line.
     Raises ``RecipeError`` listing every problem with file, line and column.
     """
-    tree = read_file(path)
+    return parse_recipe(file_text(path), str(path), overrides, registry=registry)
+
+
+def parse_recipe(
+    text: str, name: str, overrides: Mapping[str, object] | None = None, *, registry: Registry
+) -> Recipe:
+    """Do what ``load_recipe`` does with the text of a file; ``name`` stands in messages."""
+    tree = read_text(text, name)
     if not isinstance(tree.value, dict):
         what = "empty" if tree.value is None else "not a mapping"
         raise RecipeError(f"{tree.place}: the recipe is {what}; `key: value` lines are expected, `name:` first")

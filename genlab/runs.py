@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ from genlab.files import explained, previous, write_json, write_text
 from genlab.recipe import Recipe
 from genlab.train.callbacks import Record
 
-State = Literal["running", "completed", "interrupted", "failed"]
+State = Literal["running", "completed", "interrupted", "failed", "died"]
+"""``died`` is never written: it is what a run is found to be whose process is gone."""
 
 
 class Status(BaseModel):
@@ -38,6 +40,7 @@ class Status(BaseModel):
     status: State
     name: str
     pid: int
+    host: str
     started: str
     finished: str | None = None
     message: str = ""
@@ -66,7 +69,9 @@ class RunDirectory:
         write_text(path / "recipe.yaml", written)
         write_text(path / "resolved.yaml", recipe.to_yaml())
         write_json(path / "env.json", environment.model_dump())
-        run.write_status(Status(status="running", name=recipe.name, pid=os.getpid(), started=_iso(now)))
+        run.write_status(
+            Status(status="running", name=recipe.name, pid=os.getpid(), host=platform.node(), started=_iso(now))
+        )
         _note(path)
         return run
 
@@ -85,11 +90,14 @@ class RunDirectory:
         """Read the status; raise ``RunError`` if there is none to read."""
         path = self.path / "status.json"
         try:
-            return Status.model_validate_json(path.read_bytes())
+            status = Status.model_validate_json(path.read_bytes())
         except OSError as error:
             raise RunError(f"{path}: not a run directory ({error.strerror})") from None
         except ValidationError:
             raise RunError(f"{path}: damaged; the run's other files may still be whole") from None
+        if status.status == "running" and status.host == platform.node() and not _alive(status.pid):
+            return status.model_copy(update={"status": "died"})
+        return status
 
     def write_status(self, status: Status) -> None:
         """Write the status."""
@@ -103,7 +111,7 @@ class RunDirectory:
     def add_record(self, record: Record) -> None:
         """Append an evaluation to ``metrics.jsonl``, and to the status if it is the best so far."""
         path = self.path / "metrics.jsonl"
-        so_far = path.read_text() if path.exists() else ""
+        so_far = path.read_text("utf-8") if path.exists() else ""
         write_text(path, so_far + json.dumps(record_json(record)) + "\n")
         if record.best:
             best = {"best_epoch": record.epoch, "best": dict(record.metrics)}
@@ -112,11 +120,11 @@ class RunDirectory:
     def log(self, line: str) -> None:
         """Append a line to ``log.txt``, with the time in UTC."""
         path = self.path / "log.txt"
-        with explained(path), path.open("a") as stream:
+        with explained(path), path.open("a", encoding="utf-8") as stream:
             stream.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {line}\n")
 
 
-def record_json(record: Record) -> dict[str, float | int]:
+def record_json(record: Record) -> dict[str, float]:
     """Return an evaluation as ``metrics.jsonl`` and ``--json`` show it."""
     return {
         "epoch": record.epoch,
@@ -125,17 +133,6 @@ def record_json(record: Record) -> dict[str, float | int]:
         "seconds": round(record.seconds, 3),
         "images_per_second": round(record.images_per_second, 1),
     }
-
-
-def read_metrics(run: Path) -> list[dict[str, float]]:
-    """Read a run's evaluations; raise ``RunError`` if there are none or they are damaged."""
-    path = run / "metrics.jsonl"
-    try:
-        return [json.loads(line) for line in path.read_text().splitlines()]
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError:
-        raise RunError(f"{path}: damaged; one JSON object per line is expected") from None
 
 
 def runs_root() -> Path:
@@ -147,8 +144,6 @@ def known_runs(name: str | None = None) -> list[tuple[RunDirectory, Status]]:
     """Return the runs of this user that still exist, newest first: of one name, or all."""
     found: dict[Path, Status] = {}
     for path in (*_noted(), *runs_root().absolute().glob("*/*")):
-        if path in found or not (path / "status.json").is_file():
-            continue
         try:
             status = RunDirectory(path).status()
         except RunError:
@@ -181,9 +176,19 @@ def _noted() -> Iterator[Path]:
         return
     for note in notes:
         try:
-            yield Path(note.read_text().strip())
+            yield Path(note.read_text("utf-8").strip())
         except (OSError, UnicodeDecodeError):
             continue
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # signal 0 only asks
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # somebody else's process, or a system that cannot tell
+    return True
 
 
 def _iso(time: datetime) -> str:

@@ -113,7 +113,12 @@ def tree_of(value: Json, place: Place, depth: int = 0) -> Node:
 
 
 def read_file(path: Path) -> Node:
-    """Read one YAML file; raise ``RecipeError`` with place and remedy for anything that is wrong with it."""
+    """Read and parse one YAML file; raise ``RecipeError`` with place and remedy for anything wrong with it."""
+    return read_text(file_text(path), str(path))
+
+
+def file_text(path: Path) -> str:
+    """Return the text of a YAML file; raise ``RecipeError`` if it is no text file that can be read."""
     name = printable(str(path))
     try:
         if path.is_dir():
@@ -132,13 +137,12 @@ def read_file(path: Path) -> Node:
     if len(data) > MAX_BYTES:
         raise RecipeError(f"{name}: more than {MAX_BYTES} bytes; a recipe is shorter")
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = data[: error.start]
         column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8-sig")) + 1
         place = Place(str(path), before.count(b"\n") + 1, column)
         raise RecipeError(f"{place}: not UTF-8 text; save the file as UTF-8") from None
-    return read_text(text, str(path))
 
 
 def read_text(text: str, name: str, at: Place | None = None) -> Node:

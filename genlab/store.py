@@ -12,12 +12,14 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from annotated_types import MinLen
+from pydantic import BaseModel, JsonValue, PositiveInt, ValidationError
 
 import genlab
 from genlab.build import build_model
+from genlab.device import resolve
 from genlab.errors import ModelError, PluginError
 from genlab.files import previous, replaced_folder, write_bytes, write_json, write_text
 from genlab.model import LatentModel
@@ -25,7 +27,6 @@ from genlab.plugins import Plugins, installed
 from genlab.recipe import PartSpec, Recipe, recipe_from
 from genlab.registry import KINDS
 from genlab.runs import RunDirectory, known_runs
-from genlab.train.device import resolve
 
 FORMAT = 1
 CONFIG, WEIGHTS, METRICS, CARD = "config.json", "model.safetensors", "metrics.json", "README.md"
@@ -48,7 +49,7 @@ class Config(BaseModel):
     format: int
     genlab: str
     created: str
-    x_shape: tuple[int, ...]
+    x_shape: Annotated[tuple[PositiveInt, ...], MinLen(1)]
     recipe: dict[str, JsonValue]
     parts: list[Owner]
     weights_sha256: str
@@ -59,7 +60,8 @@ class Metrics(BaseModel):
     """The content of ``metrics.json``.
 
     metrics: of the kept model, nats per example. epoch: after which it was taken. protocol: how the numbers
-    were obtained. command, seed, device: what made it.
+    were obtained. command, seed, device: what made it. history: the rows of ``metrics.jsonl``, one an
+    evaluation, those after the kept one included.
     """
 
     metrics: dict[str, float]
@@ -68,6 +70,7 @@ class Metrics(BaseModel):
     command: str
     seed: int
     device: str
+    history: list[dict[str, float]]
 
 
 def save(folder: Path, model: LatentModel, metrics: Metrics, card: str) -> None:
@@ -93,7 +96,7 @@ def save(folder: Path, model: LatentModel, metrics: Metrics, card: str) -> None:
     )
     with replaced_folder(folder) as new:
         write_bytes(new / WEIGHTS, weights)
-        write_json(new / METRICS, metrics.model_dump())
+        write_metrics(new, metrics)
         write_text(new / CARD, card)
         write_json(new / CONFIG, config.model_dump(mode="json"))
 
@@ -135,7 +138,8 @@ def find(ref: str) -> Found:
         runs = sorted({status.name for run, status in known_runs() if run.model.is_dir()})
         shipped = sorted(name for name, _, _ in shipped_models())
         raise ModelError(
-            f"no model {ref!r}: no such path, no completed run and no plugin's model of that name; "
+            f"no model {ref!r}: no run or bundle at that path, no completed run and no plugin's model of that "
+            "name; "
             f"runs: {', '.join(runs) or 'none'}; shipped: {', '.join(shipped) or 'none'}"
         )
     return found
@@ -191,6 +195,11 @@ def load_bundle(folder: Path, device: str = "auto") -> LatentModel:
     return model.eval()
 
 
+def write_metrics(folder: Path, metrics: Metrics) -> None:
+    """Write a bundle's metrics anew, when its history has grown."""
+    write_json(folder / METRICS, metrics.model_dump())
+
+
 def read_metrics(folder: Path) -> Metrics:
     """Read a bundle's metrics."""
     return _parse(Metrics, folder / METRICS)
@@ -205,8 +214,7 @@ def owners(recipe: Recipe, plugins: Plugins) -> list[Owner]:
         version = versions.get(part.distribution, "unknown")
         found = [Owner(kind=kind, use=spec.use, distribution=part.distribution, version=version)]
         for name, nested_kind in part.nested.items():
-            nested: Any = spec.options[name]
-            found += walk(nested_kind, PartSpec(use=nested["use"], options={}))
+            found += walk(nested_kind, PartSpec.of(spec.options[name]))
         return found
 
     return [owner for kind in KINDS for owner in walk(kind, recipe.part(kind))]
@@ -230,7 +238,14 @@ def _check_owners(config: Config, plugins: Plugins, folder: Path) -> None:
 
 
 def _at_path(path: Path) -> Found | None:
-    if not path.is_dir():
+    try:
+        return _bundle_at(path)
+    except (OSError, ValueError):  # not to be entered, or no name that a file could have
+        return None
+
+
+def _bundle_at(path: Path) -> Found | None:
+    if not path.name or not path.is_dir():
         return None
     if (path / "status.json").exists():
         run = RunDirectory(path)

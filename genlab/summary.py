@@ -23,7 +23,7 @@ class Layer:
 
 
 def layers(model: LatentModel) -> list[Layer]:
-    """Return the leaves of the model in the order in which they run, found by one pass of one example."""
+    """Return the modules without children, or with parameters of their own, in the order in which they run."""
     shapes: dict[str, tuple[int, ...]] = {}
     leaves = {
         path: module for path, module in model.named_modules() if not any(True for _ in module.children()) and path
@@ -57,7 +57,7 @@ def layers(model: LatentModel) -> list[Layer]:
             path,
             type(leaves[path]).__name__,
             shapes.get(path),
-            sum(p.numel() for p in leaves[path].parameters()),
+            sum(p.numel() for p in leaves[path].parameters(recurse=False)),
         )
         for path in (*ran, *silent)
     ]

@@ -71,6 +71,26 @@ def test_a_device_that_is_not_there(bars: Path, capsys: Captured) -> None:
     assert known_runs() == []
 
 
+def test_a_monitor_that_no_metric_answers_to(bars: Path, capsys: Captured) -> None:
+    err = refused(["run", str(bars), "train.early_stopping={monitor: val/lss}"], capsys)
+    assert "train.early_stopping.monitor: unknown metric 'val/lss'; did you mean 'val/loss'?" in err
+    assert "train/kl" in err
+    assert known_runs() == []
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.limit=0", "data.limit: 0 given"),
+        ("data.limit=60001", "data.limit: 60001 given"),
+        ("data.validation=60000", "data.validation: 60000 given"),
+        ("data={use: mnist, limit: 100, validation: 59950}", "from 1 to 50 training examples can be taken"),
+    ],
+)
+def test_more_examples_than_there_are(override: str, message: str, capsys: Captured) -> None:
+    assert message in refused(["run", "recipes/mnist_cvae.yaml", override], capsys)
+
+
 # -- parts that do not fit --------------------------------------------------------------------------------
 
 
@@ -135,10 +155,35 @@ def bundle(bars: Path) -> Path:
     return genlab.run(bars, {"train.epochs": 1}, plots=False).directory / "model"
 
 
+@pytest.mark.parametrize("ref", ["", ".", "run:", "x" * 300, "a\0b", "run:nothing", "plugin:nothing", "/dev/null"])
+def test_references_that_lead_nowhere(ref: str, capsys: Captured) -> None:
+    assert "no model" in refused(["sample", ref], capsys)
+
+
+def test_a_run_that_cannot_be_read_hides_no_other_model(bars: Path, tmp_path: Path) -> None:
+    from genlab.store import find
+
+    (tmp_path / "runs" / "mnist_cvae" / "x").mkdir(parents=True)
+    (tmp_path / "runs" / "mnist_cvae" / "x" / "status.json").mkdir()  # reading it fails, whoever tries
+    (tmp_path / "runs" / "mnist_cvae" / "y").mkdir()
+    (tmp_path / "runs" / "mnist_cvae" / "y" / "status.json").write_text("{")
+    assert "shipped" in find("mnist_cvae").what
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**63)])
+def test_seeds_that_torch_cannot_take(seed: str, capsys: Captured) -> None:
+    assert "--seed" in refused(["sample", "mnist_cvae", "--seed", seed], capsys)
+    with pytest.raises(ValueError, match="from 0 to 9223372036854775807 is allowed"):
+        genlab.load("mnist_cvae").sample(1, seed=int(seed))
+
+
 @pytest.mark.parametrize("command", ["sample", "eval"])
 def test_a_model_that_is_not_there(command: str, capsys: Captured) -> None:
     err = refused([command, "mnist_cva"], capsys)
-    assert "no model 'mnist_cva': no such path, no completed run and no plugin's model of that name" in err
+    assert (
+        "no model 'mnist_cva': no run or bundle at that path, no completed run and no plugin's model of that name"
+        in err
+    )
     assert "shipped: mnist_cvae" in err
 
 
@@ -209,6 +254,18 @@ def test_a_damaged_config(bundle: Path, text: str, capsys: Captured) -> None:
 def edit_config(bundle: Path, **changes: object) -> None:
     path = bundle / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize("shape", [[], [0, 2], ["a"], 3])
+def test_a_bundle_of_no_shape(bundle: Path, shape: object, capsys: Captured) -> None:
+    edit_config(bundle, x_shape=shape)
+    assert "config.json: damaged: x_shape" in refused(["sample", str(bundle)], capsys)
+
+
+@pytest.mark.parametrize("text", ["3", "{}", '{"metrics": {"val/loss": "x"}}', ""])
+def test_damaged_metrics(bundle: Path, text: str, capsys: Captured) -> None:
+    (bundle / "metrics.json").write_text(text)
+    assert "metrics.json: damaged" in refused(["plot", "losses", str(bundle)], capsys)
 
 
 def test_a_bundle_of_a_newer_format(bundle: Path, capsys: Captured) -> None:

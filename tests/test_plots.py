@@ -456,7 +456,7 @@ def test_an_unknown_kind_is_named_with_the_nearest_and_all() -> None:
 
 
 def test_losses_without_a_run() -> None:
-    with pytest.raises(RunError, match="this bundle has no run; plot losses from a run directory"):
+    with pytest.raises(RunError, match="losses: nothing is recorded of this model's training"):
         draw("losses", make_subject(records=False))
 
 

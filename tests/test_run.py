@@ -63,9 +63,9 @@ def test_the_kept_model_is_the_best_one(bars: Path) -> None:
 def test_the_returned_model_has_the_metrics_that_are_claimed(bars: Path) -> None:
     from genlab.build import build_data, build_objective
     from genlab.data import Batches
+    from genlab.device import resolve
     from genlab.evaluate import evaluate
     from genlab.plugins import installed
-    from genlab.train.device import resolve
 
     run = genlab.run(bars, plots=False, device="cpu")
     registry, cpu = installed().registry, resolve("cpu")
@@ -175,7 +175,7 @@ def test_the_published_bundle_stays_within_its_size() -> None:
 
 def start(bars: Path, tmp_path: Path, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "genlab", "run", str(bars), "train.epochs=100000", "--json", *more],
+        [sys.executable, "-m", "genlab", "run", str(bars), "--json", *(more or ("train.epochs=100000",))],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -212,6 +212,51 @@ def test_a_killed_run_leaves_whole_files(bars: Path, tmp_path: Path) -> None:
     process.kill()
     process.communicate(timeout=60)
     ((run, status),) = known_runs("bars")
-    assert status.status == "running"  # nobody was left to write anything else
+    assert status.status == "died"  # nobody was left to write it: the process is gone
     assert len((run.path / "metrics.jsonl").read_text().splitlines()) >= 3
     assert genlab.load(str(run.path)).sample(2).shape == (2, 1, 4, 4)
+
+
+def test_a_reader_who_leaves_does_not_end_the_training(bars: Path, tmp_path: Path) -> None:
+    process = start(bars, tmp_path, "train.epochs=5")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr is not None
+    with process.stderr as stderr:
+        assert process.wait(timeout=60) == 0, stderr.read()
+    ((run, status),) = known_runs("bars")
+    assert status.status == "completed"
+    assert len((run.path / "metrics.jsonl").read_text().splitlines()) == 5
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX"])
+def test_text_that_the_terminal_cannot_show_fails_nothing(bars: Path, tmp_path: Path, locale: str) -> None:
+    bars.write_text(bars.read_text("utf-8") + "description: a \u03b2-VAE\n", "utf-8")
+    plain = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": locale, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "genlab", "run", str(bars), "train.epochs=1"]
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path, env=os.environ | plain)
+    assert done.returncode == 0, done.stderr
+    ((run, _),) = known_runs("bars")
+    assert "\u03b2" in (run.path / "recipe.yaml").read_text("utf-8")
+
+
+def test_parts_nested_in_parts_can_be_kept_and_loaded(bars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from genlab.interfaces import Encoder
+    from genlab.plugins import installed
+
+    class Wrap(Encoder):
+        def __init__(self, x_shape: tuple[int, ...], latent: int, *, base: Encoder) -> None:
+            super().__init__()
+            self.base = base
+
+        def forward(self, x: torch.Tensor) -> torch.distributions.Distribution:
+            return self.base(x)
+
+    Wrap.__init__.__annotations__["base"] = Encoder
+    registry = installed().registry
+    monkeypatch.setattr(registry, "_parts", dict(registry._parts))
+    registry.register("wrap", Wrap, "tests")
+    nested = {"use": "wrap", "base": {"use": "wrap", "base": {"use": "mlp", "hidden": [7]}}}
+    run = genlab.run(bars, {"encoder": nested, "train.epochs": 1}, plots=False)
+    assert genlab.load(run.directory).encoder.base.base.net[1][0].out_features == 7  # type: ignore[union-attr, index]

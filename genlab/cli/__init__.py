@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import typer
 
 from genlab.cli import data, evaluate, ls, plot, plugins, run, sample, show
+from genlab.cli.streams import forgive_encodings
 from genlab.errors import GenlabError, Interrupted
 
 app = typer.Typer(
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; a user's mistake is one message and exit code 2."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
+    forgive_encodings()
     _show_progress_messages()
     try:
         app([argument for argument in given if argument != "--debug"])

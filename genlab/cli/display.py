@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -17,8 +19,9 @@ from genlab.runs import record_json
 from genlab.train.callbacks import Callback, Plan, Record
 
 if TYPE_CHECKING:
-    from genlab.experiment import Prepared, Run
+    from genlab.experiment import Run
     from genlab.interfaces import Terms
+    from genlab.prepare import Prepared
 
 REFRESH = 0.25  # seconds between looks at the loss: each makes the host wait for the device
 
@@ -39,7 +42,7 @@ class QuietDisplay(Callback):
     ) -> None:
         return None
 
-    def announce(self, prepared: Prepared) -> None:
+    def announce(self, prepared: Prepared, directory: Path) -> None:
         """Say what is about to be trained."""
 
     def conclude(self, run: Run) -> None:
@@ -66,9 +69,9 @@ class PlainDisplay(QuietDisplay):
         self.console = console()
         self.epochs = 0
 
-    def announce(self, prepared: Prepared) -> None:
+    def announce(self, prepared: Prepared, directory: Path) -> None:
         """Print recipe, device, precision, data and the table of layers."""
-        for name, value in header(prepared):
+        for name, value in header(prepared, directory):
             self.console.print(f"{name:>10}  {value}")
         self.console.print()
         self.console.print(layer_table(prepared.model))
@@ -190,3 +193,12 @@ def _short(path: Path) -> str:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def _program(name: str) -> str:
+    """A program of this environment as one would type it: by its name if that finds it, else by its path."""
+    own = Path(sys.executable).parent / name
+    found = shutil.which(name)
+    if not own.exists() or (found and Path(found) == own):
+        return name
+    return _short(own)

@@ -15,11 +15,11 @@ def command(ref: RefAndOverrides, device: Device = "auto", json: Json = False) -
     Example: genlab eval mnist_cvae
     """
     from genlab.build import build_objective
-    from genlab.cli.subject import load_with_data
+    from genlab.cli.with_data import load_with_data
     from genlab.data import Batches, read_split
+    from genlab.device import resolve
     from genlab.evaluate import active_units, evaluate
     from genlab.plugins import installed
-    from genlab.train.device import resolve
 
     name, tokens = split_overrides(ref, "model")
     subject = load_with_data(name, tokens, device)

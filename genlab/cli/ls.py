@@ -24,25 +24,22 @@ def command(what: Annotated[What, typer.Argument(help="What to list.")] = What.a
 
     Example: genlab ls parts
     """
-    from rich import box
-    from rich.table import Table
-
-    from genlab.cli.display import console
+    from genlab.cli.tables import listing
 
     sections = {
-        What.recipes: (_recipes, "recipes", ("name", "description", "file")),
-        What.models: (_models, "models", ("name", "val/loss", "from")),
-        What.parts: (_parts, "parts", ("kind", "name", "what it is", "from")),
-        What.runs: (_runs, "runs", ("name", "status", "best val/loss", "epoch", "started", "folder")),
+        What.recipes: (_recipes, ("name", "description", "file")),
+        What.models: (_models, ("name", "val/loss", "from")),
+        What.parts: (_parts, ("kind", "name", "from", "what it is")),
+        What.runs: (_runs, ("name", "status", "best val/loss", "epoch", "started (UTC)", "folder")),
     }
-    for section, (rows, title, columns) in sections.items():
+    for section, (rows, columns) in sections.items():
         if what not in (What.all, section):
             continue
-        table = Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         found = rows()
-        for row in found:
-            table.add_row(*row)
-        console().print(table if found else f"{title}: none")
+        if what is What.all:
+            typer.echo(f"\n{section.upper()}" if found else f"\n{section.upper()}: none")
+        if found:
+            typer.echo(listing(columns, found))
 
 
 def _recipes() -> list[tuple[str, ...]]:
@@ -88,7 +85,7 @@ def _models() -> list[tuple[str, ...]]:
 def _parts() -> list[tuple[str, ...]]:
     from genlab.plugins import installed
 
-    return [(p.kind, p.name, p.summary, p.distribution) for p in installed().registry.parts()]
+    return [(p.kind, p.name, p.distribution, p.summary) for p in installed().registry.parts()]
 
 
 def _runs() -> list[tuple[str, ...]]:
@@ -100,7 +97,7 @@ def _runs() -> list[tuple[str, ...]]:
             status.status,
             f"{status.best['val/loss']:.2f}" if "val/loss" in status.best else "",
             str(status.best_epoch or ""),
-            status.started,
+            status.started.removesuffix("+00:00").replace("T", " "),
             str(run.path),
         )
         for run, status in known_runs()

@@ -22,35 +22,24 @@ def command(
 
     Example: genlab plot manifold mnist_cvae -o manifold.png
     """
-    from genlab.cli.subject import load_with_data
+    from genlab.cli.with_data import load_with_data
     from genlab.data import read_split
     from genlab.plots import Subject, check_kind, draw, draw_all, save_png
-    from genlab.runs import read_metrics
-    from genlab.store import find
-    from genlab.store import read_metrics as read_bundle_metrics
+    from genlab.store import find, read_metrics
 
     name, tokens = split_overrides(ref, "model")
     if kind != "all":
         check_kind(kind)
         if output is not None:
             png_path(output)
-    subject = load_with_data(name, tokens, device)
-    found = find(name)
-    run = found.folder.parent
-    val = read_split(subject.data, "val")
-    records = read_metrics(run) if (run / "metrics.jsonl").exists() else []
-    about = Subject(
-        subject.model,
-        subject.data.prepare(val.x),
-        val.label,
-        records,
-        best_epoch=read_bundle_metrics(found.folder).epoch,
-    )
+    loaded = load_with_data(name, tokens, device)
+    val = read_split(loaded.data, "val")
+    kept = read_metrics(find(name).folder)
+    subject = Subject(loaded.model, loaded.data.prepare(val.x), val.label, kept.history, best_epoch=kept.epoch)
     if kind == "all":
-        folder = output or Path(f"{subject.recipe.name}-plots")
-        for path in draw_all(about, folder):
+        for path in draw_all(subject, output or Path(f"{loaded.recipe.name}-plots")):
             typer.echo(path)
         return
-    path = output or Path(f"{subject.recipe.name}-{kind}.png")
-    save_png(draw(kind, about), path)
+    path = output or Path(f"{loaded.recipe.name}-{kind}.png")
+    save_png(draw(kind, subject), path)
     typer.echo(path)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from genlab.cli.arguments import Device, Json, RecipeAndOverrides, split_overrides
+from genlab.cli.streams import Surviving
 
 
 def command(
@@ -33,7 +36,7 @@ def command(
         display = QuietDisplay()
     else:
         display = TerminalDisplay() if console().is_terminal else PlainDisplay()
-    with display:
+    with redirect_stdout(Surviving(sys.stdout)), display:
         result = run(
             path,
             parse_overrides(tokens),
@@ -42,6 +45,6 @@ def command(
             callbacks=[display],
             announce=display.announce,
         )
-    display.conclude(result)
+        display.conclude(result)
     if result.signal is not None:
         raise typer.Exit(128 + result.signal)

@@ -14,7 +14,9 @@ def command(
     ref: Ref,
     n: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many.")] = 16,
     output: Annotated[Path, typer.Option("-o", "--output", help="The PNG to write.")] = Path("samples.png"),
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Makes the result repeatable.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, max=2**63 - 1, help="Makes the result repeatable.")
+    ] = None,
     draw: Annotated[bool, typer.Option("--draw", help="Draw pixels instead of showing their mean.")] = False,
     device: Device = "auto",
 ) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from genlab.experiment import Prepared
     from genlab.model import LatentModel
+    from genlab.prepare import Prepared
 
 
-def header(prepared: Prepared) -> list[tuple[str, str]]:
+def header(prepared: Prepared, directory: Path) -> list[tuple[str, str]]:
     """Return what stands above a run: recipe, device, precision, data, folder."""
     recipe = prepared.recipe
     about = f"{recipe.name}{f': {recipe.description}' if recipe.description else ''}"
@@ -20,9 +21,12 @@ def header(prepared: Prepared) -> list[tuple[str, str]]:
         ("recipe", about),
         ("device", prepared.device.label),
         ("precision", prepared.environment.precision),
-        ("data", f"{recipe.data.use}: {len(prepared.train):,} to train, {len(prepared.val):,} to validate"),
+        (
+            "data",
+            f"{recipe.data.use}: {prepared.train.examples:,} to train, {prepared.val.examples:,} to validate",
+        ),
         ("", prepared.data.origin),
-        ("run", str(prepared.directory.path)),
+        ("run", str(directory)),
     ]
 
 
@@ -39,6 +43,17 @@ def layer_table(model: LatentModel) -> Table:
         shape = "x".join(map(str, layer.shape)) if layer.shape is not None else ""
         table.add_row(layer.path, layer.kind, shape, f"{layer.parameters:,}" if layer.parameters else "")
     return table
+
+
+def listing(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Return aligned columns as text; the last is never cut, so that a path can be copied at any width."""
+    table = [columns, *rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(columns) - 1)]
+    lines = [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
+        for row in table
+    ]
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def duration(seconds: float) -> str:

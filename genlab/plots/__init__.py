@@ -121,7 +121,7 @@ def _obstacle(kind: str, plot: _Plot, subject: Subject) -> str | None:
     if plot.records and not any(
         f"{split}/{term}" in row for row in subject.records for split in ("train", "val") for term in TERMS
     ):
-        return f"{kind}: this bundle has no run; plot {kind} from a run directory"
+        return f"{kind}: nothing is recorded of this model's training"
     if plot.images and not is_image(model.x_shape):
         return (
             f"{kind}: examples of shape {model.x_shape} are not images; (1, H, W) or (3, H, W) is expected. "

@@ -10,11 +10,10 @@ from genlab.interfaces import Terms
 
 @dataclass(frozen=True)
 class Plan:
-    """What is about to be done: at most ``epochs`` passes of ``steps`` steps over ``examples`` examples."""
+    """What is about to be done: at most ``epochs`` passes of ``steps`` steps."""
 
     epochs: int
     steps: int
-    examples: int
 
 
 @dataclass(frozen=True)

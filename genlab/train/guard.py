@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from genlab.device import Device
 from genlab.errors import TrainingError
-from genlab.train.device import Device
 
 POLL = 50  # steps between looks on an asynchronous device
 

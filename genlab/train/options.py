@@ -21,5 +21,7 @@ class TrainOptions(BaseModel):
 
     epochs: PositiveInt = Field(20, description="passes over the training examples, at most")
     batch_size: PositiveInt = Field(128, description="examples a training step")
-    eval_batch_size: PositiveInt = Field(500, description="examples at once in evaluation; no effect on results")
+    eval_batch_size: PositiveInt = Field(
+        500, description="examples at once in evaluation; decides which noise each is given"
+    )
     early_stopping: EarlyStopping | None = Field(None, description="stop when a metric no longer falls")

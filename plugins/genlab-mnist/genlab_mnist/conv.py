@@ -32,7 +32,7 @@ def _odd(kernel: int) -> int:
     return kernel
 
 
-Kernel = Annotated[int, Ge(1), AfterValidator(_odd)]
+Kernel = Annotated[int, Ge(3), AfterValidator(_odd)]
 Channels = Annotated[tuple[PositiveInt, ...], MinLen(1)]
 
 

@@ -12,16 +12,17 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import platformdirs
-from pydantic import NonNegativeInt, PositiveInt
+from annotated_types import Ge, Le, Lt
 
 import genlab
 from genlab_mnist.fetching import by_hand, fetch
 from genlab_mnist.idx import SHAPES, TRAIN_LABELS, Published
 from genlab_mnist.raw import MANIFEST, RawFolder, State
 
+_TOTAL = SHAPES[TRAIN_LABELS][0]  # training examples
 _REMEDIES = {
     errno.ENOSPC: "free 150 MB there",
     errno.EDQUOT: "free 150 MB of your quota",
@@ -44,8 +45,8 @@ class _IdxImages(genlab.DataSource):
         self,
         *,
         root: Path | None = None,
-        limit: PositiveInt | None = None,
-        validation: NonNegativeInt = 0,
+        limit: Annotated[int, Ge(1), Le(_TOTAL)] | None = None,
+        validation: Annotated[int, Ge(0), Lt(_TOTAL)] = 0,
     ) -> None:
         total = SHAPES[TRAIN_LABELS][0]
         if not 0 <= validation < total:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genlab.vision import import_torchvision
+import genlab
 
 # Every sibling of MNIST was made to these names and sizes.
 SHAPES: dict[str, tuple[int, ...]] = {
@@ -88,7 +88,7 @@ class Published:
     @property
     def torchvision(self) -> Any:
         """torchvision's class for it, which knows mirrors and checksums and reads the files."""
-        return getattr(import_torchvision().datasets, self.title)
+        return getattr(genlab.import_torchvision().datasets, self.title)
 
     def files(self) -> tuple[RawFile, ...]:
         """Return the four raw files."""

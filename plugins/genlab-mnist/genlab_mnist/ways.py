@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import HTTPError
 
-from genlab.vision import import_torchvision
+import genlab
 from genlab_mnist.idx import RawFile, digest
 
 NETWORK_TIMEOUT = 10.0  # seconds without an answer
@@ -93,7 +93,7 @@ class Mirror(Way):
     def _get_one(self, file: RawFile, into: Path) -> None:
         name = f"{file.name}.gz"
         with _patience(NETWORK_TIMEOUT):
-            import_torchvision().datasets.utils.download_url(self.label + name, into, filename=name)
+            genlab.import_torchvision().datasets.utils.download_url(self.label + name, into, filename=name)
         _unpack(into / name, file, into)
 
 

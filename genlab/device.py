@@ -60,6 +60,12 @@ class Device:
         """The widest dtype for running sums."""
         return torch.float64 if self.can.float64 else torch.float32
 
+    def full_precision(self) -> None:
+        """Make fp32 mean fp32: cuDNN otherwise rounds the inputs of convolutions to TF32 (10 bits)."""
+        if self.on.type == "cuda":
+            torch.backends.cudnn.allow_tf32 = False
+            torch.backends.cuda.matmul.allow_tf32 = False
+
     def place(self, module: torch.nn.Module) -> None:
         """Move a module here, in the memory layout that its convolutions like best."""
         module.to(self.on)

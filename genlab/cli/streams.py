@@ -1,0 +1,57 @@
+"""Standard output that neither a reader who leaves nor a poor encoding can turn into a failure."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import TextIO
+
+
+def forgive_encodings() -> None:
+    """Show ``?`` for characters that the terminal cannot, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+class Surviving(io.TextIOBase):
+    """A text stream that falls silent when its reader has gone, as in ``genlab run recipe.yaml | head``.
+
+    A training of hours must not end because nobody watches it any more.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.silent = False
+
+    def write(self, text: str) -> int:
+        """Write if anybody still reads."""
+        if not self.silent:
+            try:
+                self.stream.write(text)
+                self.stream.flush()
+            except BrokenPipeError:
+                self.silence()
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: every write is flushed."""
+
+    def silence(self) -> None:
+        """Write no more, and let the interpreter's own last flush go nowhere."""
+        self.silent = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+
+    def isatty(self) -> bool:
+        """Whether the stream is a terminal."""
+        return self.stream.isatty()
+
+    def fileno(self) -> int:
+        """The stream's descriptor."""
+        return self.stream.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The stream's encoding."""
+        return self.stream.encoding
