@@ -109,9 +109,8 @@ def load(entry_points: Iterable[metadata.EntryPoint]) -> Plugins:
 
 def _owned(entry_point: metadata.EntryPoint) -> tuple[str, str, metadata.EntryPoint]:
     """Return the name and version of the distribution an entry point belongs to, as far as they are known."""
-    name = entry_point.dist.name if entry_point.dist else None
-    version = entry_point.dist.version if name and entry_point.dist else None
-    return name or entry_point.value, version or "unknown", entry_point
+    fields = dict(entry_point.dist.metadata.items()) if entry_point.dist else {}  # type: ignore[attr-defined]
+    return fields.get("Name") or entry_point.value, fields.get("Version") or "unknown", entry_point
 
 
 def _own_first(owned: tuple[str, str, metadata.EntryPoint]) -> tuple[bool, str, str]:
