@@ -17,7 +17,7 @@ GREY_BERNOULLI = (
 def model_card(model: LatentModel, metrics: Metrics, *, data: str, grey: bool) -> str:
     """Return the card as Markdown.
 
-    data: where the examples came from. grey: they have values strictly between 0 and 1.
+    data: how many examples there were. grey: they have values strictly between 0 and 1.
     """
     recipe = model.recipe
     assert recipe is not None, "only models built from a recipe have a card"
@@ -50,7 +50,7 @@ z = model.encode(x)               # (16, {recipe.latent}) posterior means
 
     {metrics.command}
 
-on {metrics.device}, seed {metrics.seed}. Data: {data}
+on {metrics.device}, seed {metrics.seed}; {data}.
 
 | part | name |
 | --- | --- |

@@ -71,6 +71,7 @@ def run(
     stop = StopRequest()
     try:
         with stop_on_signals(stop):
+            directory.log(f"data: {prepared.data.origin}")
             announce(prepared, directory.path)
             outcome = _train(prepared, directory, stop, callbacks, started)
         if plots and not stop:

@@ -21,6 +21,8 @@ class Keeper(Callback):
         self.prepared, self.directory = prepared, directory
         self.history: list[dict[str, float]] = []
         self.best: Record | None = None
+        # No path of this machine: cards are made to be handed on.
+        self.data = f"{prepared.train.examples:,} training and {prepared.val.examples:,} validation examples"
         x = prepared.data.prepare(prepared.val_examples.x[:1000])
         self.grey = bool(((x > 0) & (x < 1)).any())
 
@@ -33,7 +35,7 @@ class Keeper(Callback):
         if record.best:
             self.best = record
             metrics = self.metrics(record)
-            card = model_card(self.prepared.model, metrics, data=self.prepared.data.origin, grey=self.grey)
+            card = model_card(self.prepared.model, metrics, data=self.data, grey=self.grey)
             save(self.directory.path / "model", self.prepared.model, metrics, card)
         elif self.best is not None:
             write_metrics(self.directory.model, self.metrics(self.best))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -148,13 +147,10 @@ def test_version(capsys: Captured) -> None:
     assert ok(["--version"], capsys) == f"{genlab.__version__}\n"
 
 
-def test_help_loads_no_torch_and_answers_quickly() -> None:
+def test_help_loads_no_torch() -> None:
     code = "import sys, genlab.cli; print([m for m in ('torch', 'torchvision', 'matplotlib') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-    started = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "genlab", "--help"], capture_output=True, check=True)
-    assert time.perf_counter() - started < 5  # well under 0.5 s on an idle machine; this is no benchmark
 
 
 def test_importing_genlab_loads_no_torch() -> None:
