@@ -113,3 +113,23 @@ def _expect(value: object, who: str, batch: tuple[int, ...], event: tuple[int, .
 
 def _name(value: object) -> str:
     return type(value).__name__
+
+
+def check_dtypes(model: LatentModel, x: torch.Tensor) -> None:
+    """Raise ``PartError`` if a part computes probabilities of x ``(B, *x_shape)`` in half precision."""
+    with torch.no_grad(), seeded(0, model.device):
+        q = model.q(x)
+        z = q.rsample()
+        p = model.p(z)
+        found = {
+            f"encoder {_name(model.encoder)}": (z, q.log_prob(z)),
+            f"prior {_name(model.prior)}": (model.prior().log_prob(z),),
+            f"likelihood {_name(model.likelihood)}": (p.log_prob(x),),
+        }
+    for who, values in found.items():
+        for value in values:
+            if value.dtype != torch.float32:
+                raise PartError(
+                    f"{who} computes in {value.dtype}; probabilities are float32: call .float() on the network's "
+                    "output before building the distribution"
+                )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ class Capabilities:
     fused: torch's optimizers have fused kernels. channels_last: convolutions run faster in that layout.
     float64: sums can be kept in double precision. asynchronous: the host runs ahead of the device, so that
     reading a value makes it wait. host_memory: tensors lie in the memory of the host, from its allocator.
+    precisions: those that networks can compute in.
     """
 
     fused: bool
@@ -25,15 +27,52 @@ class Capabilities:
     float64: bool
     asynchronous: bool
     host_memory: bool
+    precisions: tuple[str, ...]
 
 
 _TABLE = {
-    "cpu": Capabilities(fused=True, channels_last=True, float64=True, asynchronous=False, host_memory=True),
-    "cuda": Capabilities(fused=True, channels_last=True, float64=True, asynchronous=True, host_memory=False),
-    "mps": Capabilities(fused=True, channels_last=False, float64=False, asynchronous=True, host_memory=False),
-    "xpu": Capabilities(fused=True, channels_last=True, float64=False, asynchronous=True, host_memory=False),
+    "cpu": Capabilities(
+        fused=True,
+        channels_last=True,
+        float64=True,
+        asynchronous=False,
+        host_memory=True,
+        precisions=("fp32", "bf16", "fp16"),
+    ),
+    "cuda": Capabilities(
+        fused=True,
+        channels_last=True,
+        float64=True,
+        asynchronous=True,
+        host_memory=False,
+        precisions=("fp32", "tf32", "bf16", "fp16"),
+    ),
+    # Nobody has tried half precision on these two yet.
+    "mps": Capabilities(
+        fused=True,
+        channels_last=False,
+        float64=False,
+        asynchronous=True,
+        host_memory=False,
+        precisions=("fp32",),
+    ),
+    "xpu": Capabilities(
+        fused=True,
+        channels_last=True,
+        float64=False,
+        asynchronous=True,
+        host_memory=False,
+        precisions=("fp32",),
+    ),
 }
-_UNKNOWN = Capabilities(fused=False, channels_last=False, float64=False, asynchronous=True, host_memory=False)
+_UNKNOWN = Capabilities(
+    fused=False,
+    channels_last=False,
+    float64=False,
+    asynchronous=True,
+    host_memory=False,
+    precisions=("fp32",),
+)
 
 
 @dataclass(frozen=True)
@@ -56,15 +95,27 @@ class Device:
         return str(self.on)
 
     @property
+    def memory(self) -> int | None:
+        """Bytes of memory in all, where the system tells."""
+        if self.can.host_memory:
+            try:
+                return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+            except (AttributeError, ValueError, OSError):
+                return None
+        if self.on.type == "cuda":
+            return int(torch.cuda.get_device_properties(self.on).total_memory)
+        return None
+
+    @property
     def sum_dtype(self) -> torch.dtype:
         """The widest dtype for running sums."""
         return torch.float64 if self.can.float64 else torch.float32
 
-    def full_precision(self) -> None:
-        """Make fp32 mean fp32: cuDNN otherwise rounds the inputs of convolutions to TF32 (10 bits)."""
+    def round_products(self, allowed: bool) -> None:
+        """Let products of float32 round their inputs to TF32 (10 bits), or not: cuDNN would by itself."""
         if self.on.type == "cuda":
-            torch.backends.cudnn.allow_tf32 = False
-            torch.backends.cuda.matmul.allow_tf32 = False
+            torch.backends.cudnn.allow_tf32 = allowed
+            torch.backends.cuda.matmul.allow_tf32 = allowed
 
     def place(self, module: torch.nn.Module) -> None:
         """Move a module here, in the memory layout that its convolutions like best."""
@@ -77,6 +128,16 @@ class Device:
         if self.can.channels_last and x.ndim == 4:
             return x.contiguous(memory_format=torch.channels_last)
         return x
+
+
+def available() -> list[Device]:
+    """Return the devices of this machine; the first is what ``auto`` takes."""
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    cpu = [_device(torch.device("cpu"))]
+    if accelerator is None:
+        return cpu
+    count = torch.accelerator.device_count()
+    return [_device(torch.device(accelerator.type, i)) for i in range(count)] + cpu
 
 
 def resolve(name: str = "auto") -> Device:

@@ -32,7 +32,7 @@ class Environment(BaseModel):
 
 
 def capture(
-    device: Device, plugins: tuple[tuple[str, str], ...], *, allocator_tuned: bool, command: str
+    device: Device, precision: str, plugins: tuple[tuple[str, str], ...], *, allocator_tuned: bool, command: str
 ) -> Environment:
     """Describe this process's environment."""
     return Environment(
@@ -41,7 +41,7 @@ def capture(
         python=platform.python_version(),
         platform=platform.platform(),
         device=device.label,
-        precision="fp32",
+        precision=precision,
         threads=torch.get_num_threads(),
         cpus=os.cpu_count() or 1,
         allocator_tuned=allocator_tuned,

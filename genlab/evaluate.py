@@ -48,7 +48,9 @@ def evaluate(
     try:
         with seeded(derive(seed, "evaluate"), device.on):
             for x in batches:
-                mean.add(objective(model, x), len(x))
+                with model.precision.mathematics():
+                    terms = objective(model, x)
+                mean.add(terms, len(x))
     finally:
         model.train(training)
     return mean.read()

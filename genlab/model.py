@@ -12,6 +12,7 @@ from torch.distributions import Distribution, kl_divergence
 
 from genlab.contract import check_fit
 from genlab.interfaces import Decoder, Encoder, Likelihood, Prior
+from genlab.precision import Precision, in_float32
 from genlab.seeds import seeded
 
 if TYPE_CHECKING:
@@ -40,17 +41,23 @@ class LatentModel(nn.Module):
         super().__init__()
         self.encoder, self.decoder, self.prior, self.likelihood = encoder, decoder, prior, likelihood
         self.x_shape, self.latent = x_shape, latent
+        self.precision = Precision("fp32", "cpu")
         self.analytic_kl = check_fit(self)
 
     # -- what objectives are written in -------------------------------------------------------------------
 
     def q(self, x: Tensor) -> Distribution:
         """q(z|x) for x ``(B, *x_shape)``: batch ``(B,)``, event ``(Z,)``."""
-        return self.encoder(x)
+        with self.precision.networks():
+            q = self.encoder(x)
+        return in_float32(q)
 
     def p(self, z: Tensor) -> Distribution:
         """p(x|z) for z ``(B, Z)``: batch ``(B,)``, event ``x_shape``."""
-        return self.likelihood(self.decoder(z).float())
+        with self.precision.networks():
+            h = self.decoder(z)
+        with self.precision.mathematics():
+            return self.likelihood(h.float())
 
     def kl(self, q: Distribution, z: Tensor) -> Tensor:
         """KL(q || p(z)) in nats, ``(B,)``: in closed form where there is one, else estimated at z ~ q."""

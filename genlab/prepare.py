@@ -12,6 +12,7 @@ import torch
 from torch.optim import Optimizer
 
 from genlab.build import build_data, build_model, build_objective, build_optimizer
+from genlab.contract import check_dtypes
 from genlab.data import Batches, read_split
 from genlab.device import Device, resolve
 from genlab.environment import Environment, capture
@@ -19,6 +20,7 @@ from genlab.errors import RecipeError
 from genlab.interfaces import DataSource, Examples, Objective
 from genlab.model import LatentModel
 from genlab.plugins import installed
+from genlab.precision import resolve_precision
 from genlab.recipe import Recipe, parse_recipe
 from genlab.registry import suggest
 from genlab.seeds import seeded
@@ -51,7 +53,6 @@ def prepare(path: Path, overrides: Mapping[str, object], device: str) -> Prepare
     recipe = parse_recipe(written, str(path), overrides, registry=registry)
     options = recipe.train
     where = resolve(device)
-    where.full_precision()
     tuned = where.can.host_memory and keep_freed_memory()
 
     data = build_data(recipe, registry)
@@ -60,15 +61,17 @@ def prepare(path: Path, overrides: Mapping[str, object], device: str) -> Prepare
     examples, val_examples = read_split(data, "train"), read_split(data, "val")
     where.place(model)
     where.place(objective)
+    model.precision = resolve_precision(options.precision, where)
     train = Batches(examples.x, data.prepare, options.batch_size, device=where, seed=recipe.seed)
     val = Batches(val_examples.x, data.prepare, options.eval_batch_size, device=where)
+    check_dtypes(model, next(iter(val))[:2])
     _check_monitor(recipe, model, objective, next(iter(val))[:2], path)
     params = [p for p in (*model.parameters(), *objective.parameters()) if p.requires_grad]
     optimizer = build_optimizer(recipe, params, registry, fused=where.can.fused)
 
     changed = [f"{key}={_as_typed(value)}" for key, value in overrides.items()]
     command = shlex.join(["genlab", "run", str(path), *changed])
-    environment = capture(where, plugins.distributions, allocator_tuned=tuned, command=command)
+    environment = capture(where, options.precision, plugins.distributions, allocator_tuned=tuned, command=command)
     return Prepared(
         recipe=recipe,
         written=written,

@@ -16,7 +16,7 @@ PLUGINS = [path for path in (ROOT / "plugins").rglob("*.py") if "tests" not in p
 
 # From the ground up; a module may import from layers below its own, and from its own.
 LAYERS = [
-    {"errors", "seeds", "source", "files", "vision", "wording", "device"},
+    {"errors", "seeds", "source", "files", "vision", "wording", "device", "precision"},
     {"interfaces", "distributions"},
     {"contract"},
     {"model", "registry"},

@@ -91,6 +91,12 @@ def test_more_examples_than_there_are(override: str, message: str, capsys: Captu
     assert message in refused(["run", "recipes/mnist_cvae.yaml", override], capsys)
 
 
+def test_a_precision_that_is_not_there(bars: Path, capsys: Captured) -> None:
+    err = refused(["run", str(bars), "--device", "cpu", "--precision", "tf32"], capsys)
+    assert "precision 'tf32' is not available on cpu; available: fp32, bf16, fp16" in err
+    assert "train.precision: 'fp8' given" in refused(["run", str(bars), "--precision", "fp8"], capsys)
+
+
 # -- parts that do not fit --------------------------------------------------------------------------------
 
 

@@ -157,3 +157,18 @@ def test_importing_genlab_loads_no_torch() -> None:
     code = "import sys, genlab; dir(genlab); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_devices_lists_what_there_is_and_what_auto_takes(capsys: Captured) -> None:
+    from genlab.device import resolve
+
+    out = ok(["devices"], capsys)
+    assert out.splitlines()[0].split() == ["device", "memory", "precisions", "name"]
+    assert "fp32, bf16, fp16" in out
+    assert f"--device auto takes {resolve('auto').on}" in out
+
+
+def test_the_precision_flag_wins_over_the_recipe(bars: Path, capsys: Captured) -> None:
+    ok(["run", str(bars), "train.precision=fp16", "--precision", "bf16", "-q"], capsys)
+    ((run, _),) = known_runs()
+    assert "precision: bf16" in (run.path / "resolved.yaml").read_text()

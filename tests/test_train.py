@@ -154,7 +154,9 @@ def test_a_step_follows_the_gradient_exactly() -> None:
     ELBO()(model, x).loss.backward()
     gradients = {name: p.grad.clone() for name, p in model.named_parameters()}  # type: ignore[union-attr]
     torch.manual_seed(3)
-    terms = train_step(model, ELBO(), torch.optim.SGD(model.parameters(), lr=0.1), x)
+    terms = train_step(
+        model, ELBO(), torch.optim.SGD(model.parameters(), lr=0.1), torch.amp.GradScaler("cpu", enabled=False), x
+    )
     for name, p in model.named_parameters():
         torch.testing.assert_close(p.detach(), before[name] - 0.1 * gradients[name])
     assert not terms.loss.requires_grad

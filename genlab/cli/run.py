@@ -17,6 +17,9 @@ def command(
     recipe: RecipeAndOverrides,
     device: Device = "auto",
     runs: Annotated[Path | None, typer.Option("--runs", help="Folder of runs [GENLAB_RUNS, else runs].")] = None,
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="fp32, tf32, bf16 or fp16; wins over the recipe's.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print only the run directory.")] = False,
     json: Json = False,
 ) -> None:
@@ -29,6 +32,9 @@ def command(
     from genlab.recipe import parse_overrides
 
     path, tokens = split_overrides(recipe, "recipe")
+    overrides = parse_overrides(tokens)
+    if precision is not None:
+        overrides["train.precision"] = precision
     display: JsonDisplay | PlainDisplay | QuietDisplay | TerminalDisplay
     if json:
         display = JsonDisplay()
@@ -39,7 +45,7 @@ def command(
     with redirect_stdout(Surviving(sys.stdout)), display:
         result = run(
             path,
-            parse_overrides(tokens),
+            overrides,
             device=device,
             runs=runs,
             callbacks=[display],

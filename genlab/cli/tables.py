@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ def layer_table(model: LatentModel) -> Table:
     return table
 
 
-def listing(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def listing(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Return aligned columns as text; the last is never cut, so that a path can be copied at any width."""
     table = [columns, *rows]
     widths = [max(len(row[i]) for row in table) for i in range(len(columns) - 1)]

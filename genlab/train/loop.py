@@ -53,6 +53,7 @@ def fit(
     for callback in callbacks:
         callback.on_start(Plan(options.epochs, len(batches)))
     monitor = options.early_stopping or EarlyStopping(patience=options.epochs)
+    scaler = model.precision.scaler()
     records: list[Record] = []
     best, since_best, step = math.inf, 0, 0
 
@@ -62,7 +63,7 @@ def fit(
             model.train()
             mean, guard = Mean(device), FiniteGuard(device)
             for x in batches.shuffled(epoch):
-                terms = train_step(model, objective, optimizer, x)
+                terms = train_step(model, objective, optimizer, scaler, x)
                 step += 1
                 mean.add(terms, len(x))
                 guard.watch(terms.loss, step)

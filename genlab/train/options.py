@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
+from genlab.precision import Name
+
 
 class EarlyStopping(BaseModel):
     """Stop when the monitored metric has not fallen for ``patience`` evaluations in a row."""
@@ -24,4 +26,5 @@ class TrainOptions(BaseModel):
     eval_batch_size: PositiveInt = Field(
         500, description="examples at once in evaluation; decides which noise each is given"
     )
+    precision: Name = Field("fp32", description="what the networks compute in; all else is float32")
     early_stopping: EarlyStopping | None = Field(None, description="stop when a metric no longer falls")

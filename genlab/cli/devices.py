@@ -1,0 +1,28 @@
+"""``genlab devices``: what this machine can train on."""
+
+from __future__ import annotations
+
+import typer
+
+
+def command() -> None:
+    """List the devices of this machine and what each can do.
+
+    Example: genlab devices
+    """
+    from genlab.cli.tables import listing
+    from genlab.device import available
+
+    devices = available()
+    rows = [
+        (
+            str(device.on),
+            f"{device.memory / 2**30:.1f} GiB" if device.memory else "",
+            ", ".join(device.can.precisions),
+            device.label,
+        )
+        for device in devices
+    ]
+    typer.echo(listing(("device", "memory", "precisions", "name"), rows))
+    why = "the only device here" if len(devices) == 1 else "an accelerator comes before the CPU"
+    typer.echo(f"\n--device auto takes {devices[0].on}: {why}")
