@@ -44,8 +44,12 @@ class Precision:
         return torch.autocast(self.device_type, enabled=False)
 
     def scaler(self) -> torch.amp.GradScaler:
-        """A gradient scaler; one that does nothing unless the precision needs it."""
-        return torch.amp.GradScaler(self.device_type, enabled=self.name == "fp16")
+        """A gradient scaler; one that does nothing unless the precision needs it.
+
+        It starts at 2^10: losses here are sums over pixels, whose gradients overflow at torch's 2^16, and each
+        overflow costs a step. It grows by itself.
+        """
+        return torch.amp.GradScaler(self.device_type, init_scale=2.0**10, enabled=self.name == "fp16")
 
 
 def resolve_precision(name: Name, device: Device) -> Precision:

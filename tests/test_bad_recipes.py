@@ -142,7 +142,7 @@ def test_a_broken_file(text: str | bytes, message: str, refused: Refused) -> Non
         ("latent: 2", "latnet: 2", f"r.yaml:3:1: latnet: unknown option; did you mean 'latent'? allowed: {TOP}"),
         ("hidden", "hiden", "r.yaml:4:21: encoder.hiden: unknown option; did you mean 'hidden'? allowed: hidden"),
         ("epochs", "epoch", "r.yaml:7:9: train.epoch: unknown option; did you mean 'epochs'? allowed: epochs, "
-         "batch_size, eval_batch_size, early_stopping"),
+         "batch_size, eval_batch_size, precision, early_stopping"),
         ("encoder: {use: mlp", "encoder: {use: mpl", "r.yaml:4:11: encoder: unknown encoder 'mpl'; did you mean "
          "'mlp'? installed: mlp, wrapper"),
         ("likelihood: bernoulli", "likelihood: Bernoulli", "r.yaml:6:1: likelihood: unknown likelihood "
@@ -237,9 +237,10 @@ def test_what_is_no_positive_integer(value: str, given: str, refused: Refused) -
          "line out for the default"),
         ("name: 3", "name: 3 given; expected: a text; put it in quotes to make it a text"),
         ("description: [a]", "description: ['a'] given; expected: a text"),
-        ("train: 3", "train: 3 given; expected: a mapping of epochs, batch_size, eval_batch_size, early_stopping"),
-        ("train: [1]", "train: [1] given; expected: a mapping of epochs, batch_size, eval_batch_size, "
+        ("train: 3", "train: 3 given; expected: a mapping of epochs, batch_size, eval_batch_size, precision, "
          "early_stopping"),
+        ("train: [1]", "train: [1] given; expected: a mapping of epochs, batch_size, eval_batch_size, "
+         "precision, early_stopping"),
         ("train: {epochs: 1.5}", "train.epochs: 1.5 given; expected: an integer > 0 (default 20)"),
         ("train: {early_stopping: true}",
          "train.early_stopping: true given; expected: a mapping of monitor, patience or null"),

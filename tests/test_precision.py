@@ -172,7 +172,8 @@ def test_the_loss_of_a_batch_is_within_half_a_percent_of_float32(name: Any, dtyp
 @pytest.mark.parametrize("name", ["bf16", "fp16"])
 def test_a_short_training_ends_within_one_percent_of_float32(name: str, small_mnist: str) -> None:
     def trained(precision: str) -> float:
-        settings = {"data": {"use": small_mnist}, "train.epochs": 3, "train.precision": precision}
+        parts = {"encoder": {"use": "mlp"}, "decoder": {"use": "mlp"}, "data": {"use": small_mnist}}
+        settings = parts | {"train.epochs": 5, "train.precision": precision}
         return genlab.run(RECIPE, settings, plots=False, device="cpu").metrics["val/loss"]
 
     assert trained(name) == pytest.approx(trained("fp32"), rel=0.01)
