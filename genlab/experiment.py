@@ -146,4 +146,4 @@ def _end(directory: RunDirectory, state: State, message: str) -> None:
 def _kept(directory: RunDirectory) -> str:
     if directory.model.is_dir():
         return f"the best model so far is kept in {directory.model}"
-    return f"no epoch was finished, so there is no model to keep; see {directory.path / 'log.txt'}"
+    return f"no model was kept: no epoch was finished, or none could be written; see {directory.path / 'log.txt'}"

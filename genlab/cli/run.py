@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,7 +15,7 @@ from genlab.cli.streams import Surviving
 def command(
     recipe: RecipeAndOverrides,
     device: Device = "auto",
-    runs: Annotated[Path | None, typer.Option("--runs", help="Folder of runs [GENLAB_RUNS, else runs].")] = None,
+    runs: Annotated[str | None, typer.Option("--runs", help="Folder of runs [GENLAB_RUNS, else runs].")] = None,
     precision: Annotated[
         str | None, typer.Option("--precision", help="fp32, tf32, bf16 or fp16; wins over the recipe's.")
     ] = None,
