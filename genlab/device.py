@@ -22,14 +22,15 @@ class Capabilities:
     precisions: those that networks can compute in.
     """
 
-    fused: bool
-    channels_last: bool
-    float64: bool
-    asynchronous: bool
-    host_memory: bool
-    precisions: tuple[str, ...]
+    fused: bool = False
+    channels_last: bool = False
+    float64: bool = False
+    asynchronous: bool = True
+    host_memory: bool = False
+    precisions: tuple[str, ...] = ("fp32",)
 
 
+_UNKNOWN = Capabilities()  # what every device can do
 _TABLE = {
     "cpu": Capabilities(
         fused=True,
@@ -40,39 +41,12 @@ _TABLE = {
         precisions=("fp32", "bf16", "fp16"),
     ),
     "cuda": Capabilities(
-        fused=True,
-        channels_last=True,
-        float64=True,
-        asynchronous=True,
-        host_memory=False,
-        precisions=("fp32", "tf32", "bf16", "fp16"),
+        fused=True, channels_last=True, float64=True, precisions=("fp32", "tf32", "bf16", "fp16")
     ),
     # Nobody has tried half precision on these two yet.
-    "mps": Capabilities(
-        fused=True,
-        channels_last=False,
-        float64=False,
-        asynchronous=True,
-        host_memory=False,
-        precisions=("fp32",),
-    ),
-    "xpu": Capabilities(
-        fused=True,
-        channels_last=True,
-        float64=False,
-        asynchronous=True,
-        host_memory=False,
-        precisions=("fp32",),
-    ),
+    "mps": Capabilities(fused=True),
+    "xpu": Capabilities(fused=True, channels_last=True),
 }
-_UNKNOWN = Capabilities(
-    fused=False,
-    channels_last=False,
-    float64=False,
-    asynchronous=True,
-    host_memory=False,
-    precisions=("fp32",),
-)
 
 
 @dataclass(frozen=True)
