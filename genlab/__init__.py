@@ -26,11 +26,14 @@ _HOMES = {
     "Prior": "interfaces",
     "Register": "plugins",
     "Run": "experiment",
+    "Schedule": "interfaces",
     "Terms": "interfaces",
+    "Tracker": "interfaces",
     "diagonal_normal": "distributions",
     "hookimpl": "plugins",
     "import_torchvision": "vision",
     "load": "store",
+    "resume": "experiment",
     "run": "experiment",
 }
 
@@ -47,20 +50,34 @@ __all__ = [
     "Prior",
     "Register",
     "Run",
+    "Schedule",
     "Terms",
+    "Tracker",
     "__version__",
     "diagonal_normal",
     "hookimpl",
     "import_torchvision",
     "load",
+    "resume",
     "run",
 ]
 
 if TYPE_CHECKING:
     from genlab.distributions import diagonal_normal
     from genlab.errors import DataError, GenlabError
-    from genlab.experiment import Run, run
-    from genlab.interfaces import DataSource, Decoder, Encoder, Examples, Likelihood, Objective, Prior, Terms
+    from genlab.experiment import Run, resume, run
+    from genlab.interfaces import (
+        DataSource,
+        Decoder,
+        Encoder,
+        Examples,
+        Likelihood,
+        Objective,
+        Prior,
+        Schedule,
+        Terms,
+        Tracker,
+    )
     from genlab.model import LatentModel
     from genlab.plugins import Register, hookimpl
     from genlab.store import load

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -11,11 +12,12 @@ from torch.optim import Optimizer
 
 from genlab.contract import decoder_out_shape
 from genlab.errors import GenlabError, PartError
-from genlab.interfaces import DataSource, Decoder, Encoder, Likelihood, Objective, Prior
+from genlab.interfaces import DataSource, Decoder, Encoder, Likelihood, Objective, Prior, Schedule, Tracker
 from genlab.model import LatentModel
 from genlab.recipe import PartSpec, Recipe
 from genlab.registry import Registry
 from genlab.seeds import seeded
+from genlab.train.parameters import alike, flattened
 
 
 def build_data(recipe: Recipe, registry: Registry) -> DataSource:
@@ -51,9 +53,24 @@ def build_objective(recipe: Recipe, registry: Registry) -> Objective:
     return cast(Objective, _part("objective", recipe.objective, (), registry))
 
 
-def build_optimizer(recipe: Recipe, params: Iterable[Parameter], registry: Registry, *, fused: bool) -> Optimizer:
-    """Build the optimizer of ``params``; ``fused`` says whether their device has fused kernels."""
-    return cast(Optimizer, _part("optimizer", recipe.optimizer, (list(params), fused), registry))
+def build_optimizer(recipe: Recipe, params: Sequence[Parameter], registry: Registry, *, fused: bool) -> Optimizer:
+    """Build the optimizer of ``params``; ``fused`` says whether their device has fused kernels.
+
+    One that is ``elementwise`` is given the parameters as one vector.
+    """
+    elementwise = getattr(registry.get("optimizer", recipe.optimizer.use).cls, "elementwise", False)
+    given = [flattened(params)] if elementwise and alike(params) else list(params)
+    return cast(Optimizer, _part("optimizer", recipe.optimizer, (given, fused), registry))
+
+
+def build_schedule(recipe: Recipe, registry: Registry) -> Schedule:
+    """Build the learning-rate schedule."""
+    return cast(Schedule, _part("schedule", recipe.schedule, (), registry))
+
+
+def build_trackers(recipe: Recipe, registry: Registry, folder: Path, step: int) -> list[Tracker]:
+    """Build the trackers of a run in ``folder`` that goes on after ``step``."""
+    return [cast(Tracker, _part("tracker", spec, (folder, step), registry)) for spec in recipe.trackers]
 
 
 def _part(kind: str, spec: PartSpec, positional: tuple[Any, ...], registry: Registry) -> Any:

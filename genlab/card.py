@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from genlab.model import LatentModel
-from genlab.registry import KINDS
 from genlab.store import Metrics
 from genlab.summary import parameter_count
 
@@ -25,7 +24,7 @@ def model_card(model: LatentModel, metrics: Metrics, *, data: str, grey: bool) -
     notes = [metrics.protocol]
     if grey and recipe.likelihood.use == "bernoulli":
         notes.append(GREY_BERNOULLI)
-    parts = "\n".join(f"| {kind} | `{recipe.part(kind).use}` |" for kind in KINDS)
+    parts = "\n".join(f"| {kind} | `{spec.use}` |" for kind, spec in recipe.parts())
     return f"""# {recipe.name}
 
 {recipe.description or "A latent-variable model"}: {parameter_count(model):,} parameters, x of shape \

@@ -1,11 +1,13 @@
-"""Examples that lie whole on the training device, as they are stored, and are indexed there."""
+"""Examples as they are stored, and the batches that training and evaluation make of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from genlab.device import Device
 from genlab.errors import DataError
@@ -13,6 +15,7 @@ from genlab.interfaces import DataSource, Examples, SplitName
 from genlab.seeds import derive
 
 SCAN = 4096  # examples at once when data are checked
+SHARE = 0.5  # of a device's free memory that examples may take
 
 
 class Batches:
@@ -20,6 +23,10 @@ class Batches:
 
     The order of an epoch is a function of (seed, epoch) alone: it does not depend on the device or on what
     was drawn before. The last batch of an epoch may be smaller.
+
+    Examples lie whole on the device, as they are stored, and are indexed there; with ``stream`` they stay
+    where they are (in memory, or mapped from a file) and a DataLoader brings each batch, from ``workers``
+    processes if there are any. The batches are the same.
     """
 
     def __init__(
@@ -30,9 +37,12 @@ class Batches:
         *,
         device: Device,
         seed: int = 0,
+        stream: bool = False,
+        workers: int = 0,
     ) -> None:
-        self.x, self.prepare, self.batch_size = x.to(device.on), prepare, batch_size
-        self.device, self.seed = device, seed
+        self.x = x if stream else x.to(device.on)
+        self.prepare, self.batch_size, self.device, self.seed = prepare, batch_size, device, seed
+        self.stream, self.workers = stream, workers
 
     @property
     def examples(self) -> int:
@@ -44,16 +54,60 @@ class Batches:
 
     def __iter__(self) -> Iterator[Tensor]:
         """Batches in stored order."""
-        return (self._prepared(piece) for piece in self.x.split(self.batch_size))
+        return self._batches(torch.arange(len(self.x)))
 
-    def shuffled(self, epoch: int) -> Iterator[Tensor]:
-        """Batches in the order of one epoch."""
+    def shuffled(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
+        """Batches in the order of one epoch, from the ``start``-th on."""
         generator = torch.Generator().manual_seed(derive(self.seed, "order", epoch))
-        order = torch.randperm(len(self.x), generator=generator).to(self.x.device)
-        return (self._prepared(self.x[index]) for index in order.split(self.batch_size))
+        order = torch.randperm(len(self.x), generator=generator)
+        return self._batches(order[start * self.batch_size :])
+
+    def steps_per_epoch(self, accumulate: int = 1) -> int:
+        """How many groups of up to ``accumulate`` batches an epoch has."""
+        return -(-len(self) // accumulate)
+
+    def after(self, step: int, accumulate: int = 1) -> Iterator[list[Tensor]]:
+        """Groups of up to ``accumulate`` batches, epoch after epoch without end, from just after ``step``."""
+        per_epoch = self.steps_per_epoch(accumulate)
+        while True:
+            epoch, done = divmod(step, per_epoch)
+            batches = self.shuffled(epoch + 1, start=done * accumulate)
+            while group := list(islice(batches, accumulate)):
+                yield group
+                step += 1
+
+    def _batches(self, order: Tensor) -> Iterator[Tensor]:
+        indices = order.to(self.x.device).split(self.batch_size)
+        if not self.stream:
+            return (self._prepared(self.x.index_select(0, index)) for index in indices)
+        loader = DataLoader(
+            _Rows(self.x),
+            sampler=indices,
+            batch_size=None,  # the sampler's items are whole batches already
+            num_workers=self.workers,
+            pin_memory=not self.device.can.host_memory,
+            generator=torch.Generator(),  # the global one belongs to the model's noise
+        )
+        return (self._prepared(stored.to(self.device.on, non_blocking=True)) for stored in loader)
 
     def _prepared(self, stored: Tensor) -> Tensor:
         return self.device.lay_out(self.prepare(stored))
+
+
+class _Rows(Dataset[Tensor]):
+    """Rows of a tensor, many at a time."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        return self.x.index_select(0, index)
+
+
+def fits(x: Tensor, device: Device) -> bool:
+    """Whether examples may lie whole on a device: in its own memory, at most half of what is free."""
+    free = device.free_memory
+    return device.can.host_memory or free is None or x.nbytes <= SHARE * free
 
 
 def read_split(source: DataSource, name: SplitName) -> Examples:

@@ -4,12 +4,55 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, Protocol, TypeVar
 
 import torch
 
 from genlab.errors import DeviceError
+
+T = TypeVar("T")
+
+RunnerName = Literal["eager", "compile", "graph"]
+
+
+class StepGraph(Protocol):
+    """Work that is queued once and then replayed whole, without the host in between."""
+
+    def capture(self, work: Callable[[], T]) -> T:
+        """Record what ``work`` queues, after a few rehearsals that do run; return what it returned.
+
+        Its tensors are filled by every replay.
+        """
+
+    def replay(self) -> None:
+        """Do the recorded work."""
+
+
+class CUDAGraph:
+    """A CUDA graph (torch.cuda.CUDAGraph): one launch in place of hundreds."""
+
+    REHEARSALS = 3  # so that libraries have chosen their kernels and workspaces before anything is recorded
+
+    def __init__(self) -> None:
+        self.graph = torch.cuda.CUDAGraph()
+
+    def capture(self, work: Callable[[], T]) -> T:
+        """Rehearse on a stream of its own, as capture demands, then record."""
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(self.REHEARSALS):
+                work()
+        torch.cuda.current_stream().wait_stream(aside)
+        with torch.cuda.graph(self.graph):
+            return work()
+
+    def replay(self) -> None:
+        """Launch the graph."""
+        self.graph.replay()
 
 
 @dataclass(frozen=True)
@@ -19,7 +62,7 @@ class Capabilities:
     fused: torch's optimizers have fused kernels. channels_last: convolutions run faster in that layout.
     float64: sums can be kept in double precision. asynchronous: the host runs ahead of the device, so that
     reading a value makes it wait. host_memory: tensors lie in the memory of the host, from its allocator.
-    precisions: those that networks can compute in.
+    precisions: those that networks can compute in. graph: captures a step and replays it.
     """
 
     fused: bool = False
@@ -28,6 +71,7 @@ class Capabilities:
     asynchronous: bool = True
     host_memory: bool = False
     precisions: tuple[str, ...] = ("fp32",)
+    graph: type[StepGraph] | None = None
 
 
 _UNKNOWN = Capabilities()  # what every device can do
@@ -41,7 +85,11 @@ _TABLE = {
         precisions=("fp32", "bf16", "fp16"),
     ),
     "cuda": Capabilities(
-        fused=True, channels_last=True, float64=True, precisions=("fp32", "tf32", "bf16", "fp16")
+        fused=True,
+        channels_last=True,
+        float64=True,
+        precisions=("fp32", "tf32", "bf16", "fp16"),
+        graph=CUDAGraph,
     ),
     # Nobody has tried half precision on these two yet.
     "mps": Capabilities(fused=True),
@@ -79,6 +127,23 @@ class Device:
         if self.on.type == "cuda":
             return int(torch.cuda.get_device_properties(self.on).total_memory)
         return None
+
+    @property
+    def free_memory(self) -> int | None:
+        """Bytes of its own memory that are free now, where the system tells."""
+        if self.on.type == "cuda":
+            return int(torch.cuda.mem_get_info(self.on)[0])
+        return None
+
+    @property
+    def runners(self) -> tuple[RunnerName, ...]:
+        """How a step can be executed here."""
+        return ("eager", "compile", "graph") if self.can.graph else ("eager", "compile")
+
+    def synchronize(self) -> None:
+        """Wait until everything that was queued is done."""
+        if self.can.asynchronous:
+            torch.accelerator.synchronize(self.on)
 
     @property
     def sum_dtype(self) -> torch.dtype:

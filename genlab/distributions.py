@@ -1,9 +1,16 @@
-"""Constructors of distributions that keep argument validation, which branches on tensors, out of the step."""
+"""Distributions for the step: float32, and without argument validation, which branches on tensors."""
 
 from __future__ import annotations
 
+import math
+from functools import cached_property
+from typing import Any
+
+import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution, Independent, Normal, register_kl
+
+_LOG_2_PI = math.log(2 * math.pi)
 
 
 def diagonal_normal(mean: Tensor, log_var: Tensor) -> Distribution:
@@ -11,5 +18,49 @@ def diagonal_normal(mean: Tensor, log_var: Tensor) -> Distribution:
 
     mean, log_var: ``(B, Z)``; the result has batch ``(B,)`` and event ``(Z,)``.
     """
-    mean, log_var = mean.float(), log_var.float()
-    return Independent(Normal(mean, (0.5 * log_var).exp(), validate_args=False), 1, validate_args=False)
+    return DiagonalNormal(mean.float(), log_var.float())
+
+
+class DiagonalNormal(Independent[Normal]):
+    """What ``Independent(Normal(mean, std), 1)`` is, in fewer operations: on small models they are the step."""
+
+    def __init__(self, mean: Tensor, log_var: Tensor) -> None:
+        self.loc, self.log_var = mean, log_var
+        self.std = (0.5 * log_var).exp()
+        self.reinterpreted_batch_ndims = 1
+        Distribution.__init__(self, mean.shape[:-1], mean.shape[-1:], validate_args=False)
+
+    @cached_property
+    def base_dist(self) -> Normal:  # type: ignore[override]
+        """The normal distribution of each element."""
+        return Normal(self.loc, self.std, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean, which is the mode too."""
+        return self.loc
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """mean + std * noise: a sample through which gradients flow (Kingma & Welling 2014, section 2.4)."""
+        noise = torch.randn(self._extended_shape(torch.Size(sample_shape)), device=self.loc.device)
+        return torch.addcmul(self.loc, self.std, noise)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log-density in nats, summed over the last dimension."""
+        z = (value - self.loc) / self.std
+        return -0.5 * (z * z + self.log_var + _LOG_2_PI).sum(-1)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> DiagonalNormal:
+        """Repeat it over a larger batch shape."""
+        shape = torch.Size(batch_shape) + self.event_shape
+        return DiagonalNormal(self.loc.expand(shape), self.log_var.expand(shape))
+
+
+class StandardDiagonalNormal(DiagonalNormal):
+    """N(0, I)."""
+
+
+@register_kl(DiagonalNormal, StandardDiagonalNormal)  # type: ignore[untyped-decorator]
+def _kl_from_standard(q: DiagonalNormal, p: StandardDiagonalNormal) -> Tensor:
+    """Kingma & Welling 2014, appendix B."""
+    return 0.5 * (q.loc * q.loc + q.std * q.std - q.log_var - 1).sum(-1)

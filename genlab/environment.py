@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 import genlab
 from genlab.device import Device
+from genlab.train.options import RunnerOption
 
 LIBRARIES = ("torch", "torchvision", "numpy", "pydantic", "pluggy", "safetensors", "matplotlib")
 
@@ -23,16 +24,36 @@ class Environment(BaseModel):
     python: str
     platform: str
     device: str
+    on: str
     precision: str
+    runner: RunnerOption
+    runner_figures: dict[str, str] = {}
+    deterministic: bool
     threads: int
     cpus: int
     allocator_tuned: bool
     libraries: dict[str, str]
     command: str
 
+    def differences(self, now: Environment) -> list[str]:
+        """Say what differs now in what a result depends on to the last bit."""
+        names = ("genlab", "python", "device", "precision", "runner", "threads", "deterministic")
+        found = [(name, getattr(self, name), getattr(now, name)) for name in names]
+        for group in ("libraries", "plugins"):
+            before, after = getattr(self, group), getattr(now, group)
+            found += [(name, before.get(name, "absent"), after.get(name, "absent")) for name in before | after]
+        return [f"{name} {before} then, {after} now" for name, before, after in found if before != after]
+
 
 def capture(
-    device: Device, precision: str, plugins: tuple[tuple[str, str], ...], *, allocator_tuned: bool, command: str
+    device: Device,
+    precision: str,
+    runner: RunnerOption,
+    plugins: tuple[tuple[str, str], ...],
+    *,
+    deterministic: bool,
+    allocator_tuned: bool,
+    command: str,
 ) -> Environment:
     """Describe this process's environment."""
     return Environment(
@@ -41,7 +62,10 @@ def capture(
         python=platform.python_version(),
         platform=platform.platform(),
         device=device.label,
+        on=str(device.on),
         precision=precision,
+        runner=runner,
+        deterministic=deterministic,
         threads=torch.get_num_threads(),
         cpus=os.cpu_count() or 1,
         allocator_tuned=allocator_tuned,

@@ -17,20 +17,25 @@ class Mean:
     """Means of terms weighted by batch size, kept on the device: exact for batches of unequal size."""
 
     def __init__(self, device: Device) -> None:
-        self.device = device
-        self.sums: dict[str, Tensor] = {}
+        self.dtype = device.sum_dtype
+        self.names: tuple[str, ...] = ()
+        self.sums: Tensor | None = None
         self.count = 0
 
     def add(self, terms: Terms, examples: int) -> None:
         """Add the terms of a batch of so many examples; the host does not wait."""
-        for name, value in {"loss": terms.loss, **terms.logs}.items():
-            weighted = value.detach().to(self.device.sum_dtype) * examples
-            self.sums[name] = self.sums[name] + weighted if name in self.sums else weighted
+        values = torch.stack((terms.loss, *terms.logs.values())).detach()
+        if self.sums is None:
+            self.names = ("loss", *terms.logs)
+            self.sums = torch.zeros_like(values, dtype=self.dtype)
+        self.sums.add_(values, alpha=examples)
         self.count += examples
 
     def read(self) -> dict[str, float]:
         """Return the means; the host waits for the device here."""
-        return {name: value.item() / self.count for name, value in self.sums.items()}
+        if self.sums is None:
+            return {}
+        return {name: value / self.count for name, value in zip(self.names, self.sums.tolist(), strict=True)}
 
 
 @torch.no_grad()
@@ -44,6 +49,7 @@ def evaluate(
     """
     training = model.training
     model.eval()
+    objective.eval()
     mean = Mean(device)
     try:
         with seeded(derive(seed, "evaluate"), device.on):
@@ -53,6 +59,7 @@ def evaluate(
                 mean.add(terms, len(x))
     finally:
         model.train(training)
+        objective.train(training)
     return mean.read()
 
 

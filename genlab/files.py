@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,17 +29,20 @@ def explained(path: Path) -> Iterator[None]:
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file so that a crash leaves the old content or the new, never a part of it."""
     with explained(path):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        new = _beside(path)
         try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.chmod(name, 0o666 & ~_umask())  # noqa: PTH101  mkstemp's files are the owner's alone
-            os.replace(name, path)  # noqa: PTH105
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            try:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.replace(new, path)  # noqa: PTH105
         except BaseException:
             with suppress(OSError):
-                os.unlink(name)  # noqa: PTH108
+                os.unlink(new)  # noqa: PTH108
             raise
         sync_folder(path.parent)
 
@@ -55,6 +58,24 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 @contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Fill a folder that appears as ``path``, in place of an older one, when the block ends without an error."""
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = _beside(path)
+        new.mkdir()
+        try:
+            yield new
+            sync_folder(new)
+            shutil.rmtree(path, ignore_errors=True)
+            new.rename(path)
+            sync_folder(path.parent)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+
+
+@contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
     """Fill a new folder that takes the place of ``path`` when the block ends, and vanishes if it raises.
 
@@ -62,8 +83,8 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     """
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        os.chmod(new, 0o777 & ~_umask())  # noqa: PTH101
+        new = _beside(path)
+        new.mkdir()
         try:
             yield new
             sync_folder(new)
@@ -99,7 +120,6 @@ def sync_folder(path: Path) -> None:
             os.close(descriptor)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _beside(path: Path) -> Path:
+    """A name that nobody has, in the same folder."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}")

@@ -12,6 +12,7 @@ with an interface, ``base: Encoder``, is a nested part: ``{use: conv, ...}`` in 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -123,6 +124,52 @@ class Objective(nn.Module, ABC):
     @abstractmethod
     def forward(self, model: LatentModel, x: Tensor) -> Terms:
         """Map a model and a batch x ``(B, *x_shape)`` float32 to ``Terms``, nats per example."""
+
+    def at_step(self, step: int) -> None:
+        """Prepare for the training step that follows ``step`` others.
+
+        What changes as training goes on, a weight that warms up for example, is a buffer that is filled here:
+        compiled and captured steps read it where it lies. It should depend on ``step`` alone, and in eval mode
+        ``forward`` should use the final value, so that evaluations can be compared.
+        """
+
+
+class Schedule(ABC):
+    """The learning rate over time, as a factor on the optimizer's own.
+
+    Constructor: ``(*, options...)``.
+
+    Implementer's checklist:
+
+    - ``factor`` depends on its arguments alone: a resumed run then has the same rates.
+    """
+
+    @abstractmethod
+    def factor(self, step: int, steps: int, history: Sequence[Mapping[str, float]]) -> float:
+        """Return the factor for the step that follows ``step`` of ``steps`` in all.
+
+        history: the metrics of every evaluation so far, ``{"val/loss": ...}``, oldest first.
+        """
+
+
+class Tracker(ABC):
+    """Takes a run's metrics elsewhere; ``metrics.jsonl`` is written always.
+
+    Constructor: ``(folder: Path, step: int, *, options...)``. folder: the run directory. step: the one that
+    training starts after; what was tracked later, by a run that was then resumed from there, is void.
+
+    Implementer's checklist:
+
+    - neither method changes what is trained, and neither is called inside a step;
+    - raises ``genlab.GenlabError`` naming the remedy if a service or package is not there.
+    """
+
+    @abstractmethod
+    def log(self, step: int, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Take the metrics of one evaluation."""
+
+    def close(self) -> None:  # noqa: B027  most have nothing to do
+        """Training is over, however it ended."""
 
 
 @dataclass(frozen=True)

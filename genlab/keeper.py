@@ -2,53 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from genlab.card import model_card
+from genlab.interfaces import Tracker
 from genlab.prepare import Prepared
 from genlab.runs import RunDirectory, record_json
 from genlab.store import Metrics, save, write_metrics
 from genlab.train.callbacks import Callback, Record
+from genlab.train.state import TrainState
 
 PROTOCOL = (
-    "`train/*` are means over the epoch's batches while the weights were moving. `val/*` are exact means over "
-    "all {count:,} validation examples, with one sample of z each, the same noise at every evaluation."
+    "`train/*` are means over the batches since the last evaluation, while the weights were moving. `val/*` are "
+    "exact means over all {count:,} validation examples, with one sample of z each, the same noise at every "
+    "evaluation{averaged}."
 )
+AVERAGED = ", of the moving average of the weights"
 
 
 class Keeper(Callback):
-    """Writes each evaluation, and the model whenever it is the best so far."""
+    """Writes each evaluation, the model whenever it is the best so far, and tells the trackers."""
 
-    def __init__(self, prepared: Prepared, directory: RunDirectory) -> None:
-        self.prepared, self.directory = prepared, directory
-        self.history: list[dict[str, float]] = []
-        self.best: Record | None = None
+    def __init__(self, prepared: Prepared, directory: RunDirectory, trackers: Sequence[Tracker] = ()) -> None:
+        self.prepared, self.directory, self.trackers = prepared, directory, trackers
         # No path of this machine: cards are made to be handed on.
         self.data = f"{prepared.train.examples:,} training and {prepared.val.examples:,} validation examples"
         x = prepared.data.prepare(prepared.val_examples.x[:1000])
         self.grey = bool(((x > 0) & (x < 1)).any())
 
-    def on_evaluation(self, record: Record) -> None:
-        """Write the record, then the model and its metrics."""
-        self.history.append(record_json(record))
-        self.directory.add_record(record)
-        numbers = "  ".join(f"{name} {value:.3f}" for name, value in record.metrics.items())
-        self.directory.log(f"epoch {record.epoch}  {numbers}{'  best' if record.best else ''}")
-        if record.best:
-            self.best = record
-            metrics = self.metrics(record)
-            card = model_card(self.prepared.model, metrics, data=self.data, grey=self.grey)
-            save(self.directory.path / "model", self.prepared.model, metrics, card)
-        elif self.best is not None:
-            write_metrics(self.directory.model, self.metrics(self.best))
+    def restore(self, state: TrainState) -> None:
+        """Make the run directory what it was at a restored state: records and model."""
+        self.directory.write_records(state.records)
+        if state.best is not None:
+            self._save(state)
 
-    def metrics(self, best: Record) -> Metrics:
+    def on_evaluation(self, record: Record, state: TrainState) -> None:
+        """Write the records, then the model or, if an older one is still the best, its metrics."""
+        self.directory.write_records(state.records)
+        numbers = "  ".join(f"{name} {value:.3f}" for name, value in record.metrics.items())
+        self.directory.log(f"epoch {record.epoch}  step {record.step}  {numbers}{'  best' if record.best else ''}")
+        if record.best:
+            self._save(state)
+        else:
+            write_metrics(self.directory.model, self.metrics(state))
+        for tracker in self.trackers:
+            tracker.log(record.step, record.epoch, record.metrics)
+
+    def metrics(self, state: TrainState) -> Metrics:
         """The metrics of the kept model, with the history so far."""
-        prepared = self.prepared
+        prepared, best = self.prepared, best_of(state.records)
+        averaged = AVERAGED if prepared.recipe.train.ema else ""
         return Metrics(
             metrics=dict(best.metrics),
             epoch=best.epoch,
-            protocol=PROTOCOL.format(count=len(prepared.val_examples)),
+            protocol=PROTOCOL.format(count=len(prepared.val_examples), averaged=averaged),
             command=prepared.environment.command,
             seed=prepared.recipe.seed,
             device=prepared.environment.device,
-            history=self.history,
+            history=[record_json(record) for record in state.records],
         )
+
+    def _save(self, state: TrainState) -> None:
+        metrics = self.metrics(state)
+        card = model_card(self.prepared.model, metrics, data=self.data, grey=self.grey)
+        save(self.directory.path / "model", self.prepared.model, metrics, card, state.best)
+
+
+def best_of(records: Sequence[Record]) -> Record:
+    """Return the best of some records."""
+    return next(record for record in reversed(records) if record.best)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, kl_divergence
+from torch.distributions import Distribution, Independent, kl_divergence
 
 from genlab.contract import check_fit
 from genlab.interfaces import Decoder, Encoder, Likelihood, Prior
@@ -65,6 +65,13 @@ class LatentModel(nn.Module):
         if self.analytic_kl:
             return kl_divergence(q, p)
         return q.log_prob(z) - p.log_prob(z)
+
+    def kl_each(self, q: Distribution, z: Tensor) -> Tensor:
+        """KL(q || p(z)) in nats, latent by latent ``(B, Z)`` if it is such a sum, else ``(B, 1)``."""
+        p = self.prior()
+        if self.analytic_kl and isinstance(q, Independent) and isinstance(p, Independent):
+            return kl_divergence(q.base_dist, p.base_dist)
+        return self.kl(q, z)[:, None]
 
     # -- what end users call ------------------------------------------------------------------------------
 

@@ -10,19 +10,22 @@ tensor cores round the inputs of float32 products to 10 bits.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
+from torch.amp import GradScaler
 from torch.distributions import Distribution, Independent
 
 from genlab.device import Device
+from genlab.distributions import DiagonalNormal
 from genlab.errors import DeviceError
 
 Name = Literal["fp32", "tf32", "bf16", "fp16"]
 NAMES: tuple[Name, ...] = get_args(Name)
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_AS_IT_IS = nullcontext()
 
 
 @dataclass(frozen=True)
@@ -35,21 +38,29 @@ class Precision:
     def networks(self) -> AbstractContextManager[object]:
         """The context in which networks run."""
         dtype = _DTYPES.get(self.name)
-        if dtype is None:
-            return torch.autocast(self.device_type, enabled=False)
-        return torch.autocast(self.device_type, dtype=dtype)
+        return self.mathematics() if dtype is None else torch.autocast(self.device_type, dtype=dtype)
 
     def mathematics(self) -> AbstractContextManager[object]:
         """The context of everything else: no autocast, whatever the caller has switched on."""
+        if not torch.is_autocast_enabled(self.device_type):
+            return _AS_IT_IS
         return torch.autocast(self.device_type, enabled=False)
 
-    def scaler(self) -> torch.amp.GradScaler:
-        """A gradient scaler; one that does nothing unless the precision needs it.
+    @property
+    def scaled(self) -> bool:
+        """Whether gradients are scaled, because they would underflow."""
+        return self.name == "fp16"
+
+    def scaler(self, *, withhold: bool = False) -> GradScaler:
+        """A gradient scaler for fp16; for other precisions one that does nothing.
 
         It starts at 2^10: losses here are sums over pixels, whose gradients overflow at torch's 2^16, and each
-        overflow costs a step. It grows by itself.
+        overflow costs a step. It grows by itself. withhold: even if nothing is to be scaled, return one that
+        stays at 1 and withholds, on the device, updates by gradients that are not finite.
         """
-        return torch.amp.GradScaler(self.device_type, init_scale=2.0**10, enabled=self.name == "fp16")
+        if self.scaled:
+            return GradScaler(self.device_type, init_scale=2.0**10)
+        return GradScaler(self.device_type, init_scale=1.0, growth_interval=2**31 - 1, enabled=withhold)
 
 
 def resolve_precision(name: Name, device: Device) -> Precision:
@@ -70,6 +81,8 @@ def in_float32(q: Distribution) -> Distribution:
     One that hides its parameters is returned as it is; ``genlab.contract.check_dtypes`` finds it before
     training.
     """
+    if isinstance(q, DiagonalNormal):
+        return q
     if isinstance(q, Independent):
         base = in_float32(q.base_dist)
         return q if base is q.base_dist else Independent(base, q.reinterpreted_batch_ndims, validate_args=False)

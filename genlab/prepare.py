@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import json
-import shlex
-from collections.abc import Mapping
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
-from genlab.build import build_data, build_model, build_objective, build_optimizer
+from genlab.build import build_data, build_model, build_objective, build_optimizer, build_schedule
 from genlab.contract import check_dtypes
-from genlab.data import Batches, read_split
+from genlab.data import Batches, fits, read_split
 from genlab.device import Device, resolve
 from genlab.environment import Environment, capture
 from genlab.errors import RecipeError
-from genlab.interfaces import DataSource, Examples, Objective
+from genlab.interfaces import DataSource, Examples, Objective, Schedule
 from genlab.model import LatentModel
 from genlab.plugins import installed
 from genlab.precision import resolve_precision
-from genlab.recipe import Recipe, parse_recipe
+from genlab.recipe import Recipe
 from genlab.registry import suggest
 from genlab.seeds import seeded
-from genlab.source import Node, file_text
 from genlab.train.allocator import keep_freed_memory
+from genlab.train.options import RunnerOption
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything that is known before the first step. written: the recipe's text as it was read."""
+    """Everything that is known before the first step."""
 
     recipe: Recipe
-    written: str
     device: Device
     data: DataSource
     train: Batches
@@ -42,40 +40,44 @@ class Prepared:
     model: LatentModel
     objective: Objective
     optimizer: Optimizer
+    schedule: Schedule
     environment: Environment
 
 
-def prepare(path: Path, overrides: Mapping[str, object], device: str) -> Prepared:
-    """Read, build, place and check; raise ``GenlabError`` for every mistake in the input."""
+def prepare(recipe: Recipe, device: str, *, where: str, command: str) -> Prepared:
+    """Build, place and check; raise ``GenlabError`` for every mistake in the input.
+
+    where: the recipe's file, for messages. command: what makes this run, for the records.
+    """
     plugins = installed()
     registry = plugins.registry
-    written = file_text(path)
-    recipe = parse_recipe(written, str(path), overrides, registry=registry)
     options = recipe.train
-    where = resolve(device)
-    tuned = where.can.host_memory and keep_freed_memory()
+    on = resolve(device)
+    _check_runner(options.runner, on)
+    tuned = on.can.host_memory and keep_freed_memory()
+    _be_deterministic(options.deterministic)
 
     data = build_data(recipe, registry)
     model = build_model(recipe, data.x_shape, registry)
     objective = build_objective(recipe, registry)
     examples, val_examples = read_split(data, "train"), read_split(data, "val")
-    where.place(model)
-    where.place(objective)
-    model.precision = resolve_precision(options.precision, where)
-    train = Batches(examples.x, data.prepare, options.batch_size, device=where, seed=recipe.seed)
-    val = Batches(val_examples.x, data.prepare, options.eval_batch_size, device=where)
-    check_dtypes(model, next(iter(val))[:2])
-    _check_monitor(recipe, model, objective, next(iter(val))[:2], path)
+    on.place(model)
+    on.place(objective)
+    model.precision = resolve_precision(options.precision, on)
+    stream = options.data == "stream" or (options.data == "auto" and not fits(examples.x, on))
+    train = Batches(
+        examples.x, data.prepare, options.batch_size,
+        device=on, seed=recipe.seed, stream=stream, workers=options.workers,
+    )  # fmt: skip
+    val = Batches(val_examples.x, data.prepare, options.eval_batch_size, device=on, stream=stream)
+    x = next(iter(val))[:2]
+    check_dtypes(model, x)
+    _check_monitors(recipe, _metrics(model, objective, x), where)
     params = [p for p in (*model.parameters(), *objective.parameters()) if p.requires_grad]
-    optimizer = build_optimizer(recipe, params, registry, fused=where.can.fused)
-
-    changed = [f"{key}={_as_typed(value)}" for key, value in overrides.items()]
-    command = shlex.join(["genlab", "run", str(path), *changed])
-    environment = capture(where, options.precision, plugins.distributions, allocator_tuned=tuned, command=command)
+    optimizer = build_optimizer(recipe, params, registry, fused=on.can.fused)
     return Prepared(
         recipe=recipe,
-        written=written,
-        device=where,
+        device=on,
         data=data,
         train=train,
         val=val,
@@ -83,25 +85,52 @@ def prepare(path: Path, overrides: Mapping[str, object], device: str) -> Prepare
         model=model,
         objective=objective,
         optimizer=optimizer,
-        environment=environment,
+        schedule=build_schedule(recipe, registry),
+        environment=capture(
+            on,
+            options.precision,
+            options.runner,
+            plugins.distributions,
+            deterministic=options.deterministic,
+            allocator_tuned=tuned,
+            command=command,
+        ),
     )
 
 
-def _check_monitor(recipe: Recipe, model: LatentModel, objective: Objective, x: torch.Tensor, path: Path) -> None:
-    """Raise ``RecipeError`` if early stopping watches a metric that there will not be."""
-    if recipe.train.early_stopping is None:
-        return
-    with torch.no_grad(), seeded(0, model.device):
-        terms = objective(model, x)
-    known = [f"{split}/{name}" for split in ("train", "val") for name in ("loss", *terms.logs)]
-    monitor = recipe.train.early_stopping.monitor
-    if monitor not in known:
+def _check_runner(name: RunnerOption, device: Device) -> None:
+    if name != "auto" and name not in device.runners:
         raise RecipeError(
-            f"{path}: train.early_stopping.monitor: unknown metric {monitor!r}; {suggest(monitor, known)}"
-            f"this objective has {', '.join(known)}"
+            f"runner {name!r} is not available on {device.on.type}; available: auto, {', '.join(device.runners)}"
         )
 
 
-def _as_typed(value: object) -> str:
-    plain = value.plain() if isinstance(value, Node) else value
-    return plain if isinstance(plain, str) else json.dumps(plain, default=str)
+def _be_deterministic(wanted: bool) -> None:
+    """Have torch refuse operations that do not repeat to the last bit, or no longer."""
+    if wanted:
+        # cuBLAS reads this when it is first used.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if wanted != torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(wanted)
+
+
+def _metrics(model: LatentModel, objective: Objective, x: Tensor) -> list[str]:
+    """Return the names of the metrics that there will be."""
+    model.eval()
+    objective.eval()
+    with torch.no_grad(), seeded(0, model.device):
+        terms = objective(model, x)
+    return [f"{split}/{name}" for split in ("train", "val") for name in ("loss", *terms.logs)]
+
+
+def _check_monitors(recipe: Recipe, known: Sequence[str], where: str) -> None:
+    """Raise ``RecipeError`` if early stopping or a schedule watches a metric that there will not be."""
+    watched = {"schedule.monitor": recipe.schedule.options.get("monitor")}
+    if recipe.train.early_stopping is not None:
+        watched["train.early_stopping.monitor"] = recipe.train.early_stopping.monitor
+    for key, monitor in watched.items():
+        if isinstance(monitor, str) and monitor not in known:
+            raise RecipeError(
+                f"{where}: {key}: unknown metric {monitor!r}; {suggest(monitor, list(known))}"
+                f"this objective has {', '.join(known)}"
+            )

@@ -24,7 +24,7 @@ from genlab.errors import PluginError, RecipeError
 from genlab.registry import KINDS, Registry, suggest
 from genlab.seeds import MAX_SEED
 from genlab.source import Json, Node, Place, file_text, read_text, tree_of
-from genlab.train.options import TrainOptions
+from genlab.train.options import CheckpointOptions, TrainOptions
 from genlab.wording import Allowed, dotted, finding, printable, shown
 
 MAX_PROBLEMS = 20  # that one message lists
@@ -87,7 +87,10 @@ class Recipe(BaseModel):
     likelihood: Spec = Field(description="p(x|z)")
     objective: Spec = Field(PartSpec(use="elbo"), description="what training minimises")
     optimizer: Spec = Field(PartSpec(use="adam"), description="how parameters follow their gradients")
+    schedule: Spec = Field(PartSpec(use="constant"), description="the learning rate over time")
     train: TrainOptions = TrainOptions()
+    checkpoint: CheckpointOptions = CheckpointOptions()
+    trackers: list[Spec] = Field([], description="where metrics go besides metrics.jsonl")
     seed: int = Field(0, ge=0, le=MAX_SEED, description="every random stream is derived from it")
 
     def part(self, kind: str) -> PartSpec:
@@ -98,7 +101,12 @@ class Recipe(BaseModel):
     def written(self) -> dict[str, Any]:
         """Return the recipe as plain values, every default filled in."""
         plain = self.model_dump(mode="json")
-        return {key: self.part(key).written() if key in KINDS else value for key, value in plain.items()}
+        plain |= {kind: self.part(kind).written() for kind in PARTS}
+        return plain | {"trackers": [spec.written() for spec in self.trackers]}
+
+    def parts(self) -> list[tuple[str, PartSpec]]:
+        """Return every part with its kind."""
+        return [(kind, self.part(kind)) for kind in PARTS] + [("tracker", spec) for spec in self.trackers]
 
     def to_yaml(self) -> str:
         """Return the recipe as YAML, every default filled in."""
@@ -125,6 +133,10 @@ class Recipe(BaseModel):
         stream = StringIO()
         yaml.dump(self.written(), stream)
         return stream.getvalue()
+
+
+PARTS = tuple(kind for kind in KINDS if kind in Recipe.model_fields)
+"""The kinds of which a recipe names exactly one part."""
 
 
 def load_recipe(path: Path, overrides: Mapping[str, object] | None = None, *, registry: Registry) -> Recipe:
@@ -184,12 +196,18 @@ def apply_overrides(tree: Node, overrides: Mapping[str, object]) -> Node:
         if undone:
             raise RecipeError(f"{node.place}: it would undo the override of {undone[0]}; put it before that one")
         path = tuple(key.split("."))
-        default = Recipe.model_fields[path[0]].default if path[0] in KINDS else None
+        default = Recipe.model_fields[path[0]].default if path[0] in PARTS else None
         if len(path) > 1 and isinstance(default, PartSpec) and not tree.find(path[:1])[0]:
             tree = tree.set(path[:1], tree_of(default.use, node.place))  # its option is set: name the part
-        tree = tree.set(path, node, short=path[0] in KINDS)
+        tree = tree.set(path, node, short=path[0] in PARTS)
         done.append(key)
     return tree
+
+
+def as_typed(value: object) -> str:
+    """Return an override's value as one would type it."""
+    plain = value.plain() if isinstance(value, Node) else value
+    return plain if isinstance(plain, str) else json.dumps(plain, default=str)
 
 
 def _plain(value: object, key: str) -> Json:
@@ -233,8 +251,10 @@ class _Resolver:
     def recipe(self) -> Recipe:
         written = self.tree.value
         assert isinstance(written, dict)  # whoever makes a tree sees to it
-        values = {key: node.plain() for key, (_, node) in written.items() if key not in KINDS}
-        for kind in KINDS:
+        values = {key: node.plain() for key, (_, node) in written.items() if key not in PARTS}
+        if "trackers" in written and isinstance(trackers := written["trackers"][1].value, list):
+            values["trackers"] = [self.part("tracker", node, ("trackers", i)) for i, node in enumerate(trackers)]
+        for kind in PARTS:
             default = Recipe.model_fields[kind].default
             if kind in written or isinstance(default, PartSpec):
                 node = written[kind][1] if kind in written else tree_of(default.written(), self.tree.place)
@@ -292,7 +312,7 @@ class _Resolver:
             if kind == "missing" and isinstance(loc[-1], str) and len(steps) == len(loc) - 1:
                 here = allowed.at(loc)
                 words = f"; expected: {here.words}" if here.words else ""
-                if model is Recipe and loc[-1] in KINDS:
+                if model is Recipe and loc[-1] in PARTS:
                     words = f"; installed: {self.names(loc[-1])}"
                 self.problem((*path, *loc), f"required, but not given{here.meaning}{words}")
             elif kind == "extra_forbidden":

@@ -17,7 +17,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from genlab.errors import PluginError
-from genlab.interfaces import DataSource, Decoder, Encoder, Likelihood, Objective, Prior
+from genlab.interfaces import DataSource, Decoder, Encoder, Likelihood, Objective, Prior, Schedule, Tracker
 from genlab.wording import Allowed, finding
 
 KINDS: dict[str, type] = {
@@ -28,6 +28,8 @@ KINDS: dict[str, type] = {
     "likelihood": Likelihood,
     "objective": Objective,
     "optimizer": Optimizer,
+    "schedule": Schedule,
+    "tracker": Tracker,
 }
 """Each kind of part and the interface that makes a class one of that kind."""
 
@@ -39,6 +41,8 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "likelihood": ("x_shape",),
     "objective": (),
     "optimizer": ("params", "fused"),
+    "schedule": (),
+    "tracker": ("folder", "step"),
 }
 """The positional arguments that the framework gives to the constructor of each kind."""
 

@@ -1,8 +1,9 @@
 """The run directory: what a run leaves behind, and how runs are found again.
 
 ``runs/<name>/<YYYYMMDD-HHMMSS>-<id>/`` holds ``recipe.yaml`` (as written), ``resolved.yaml`` (every default
-filled in), ``env.json``, ``status.json``, ``metrics.jsonl`` (one object per evaluation), ``log.txt``,
-``model/`` (the best model so far, a bundle) and ``plots/``. Each file is whole at any moment.
+filled in), ``env.json``, ``status.json``, ``metrics.jsonl`` (one object per evaluation) and ``timing.jsonl`` (how
+long each took), ``log.txt``, ``model/`` (the best model so far, a bundle), ``checkpoints/`` and ``plots/``. Each
+file is whole at any moment.
 
 Every run is also noted in the user's state folder, so that ``genlab.load("name")`` finds it from any
 directory. ``GENLAB_RUNS`` moves the runs, ``GENLAB_STATE`` the notes.
@@ -15,7 +16,8 @@ import json
 import os
 import platform
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +29,8 @@ from pydantic import BaseModel, ValidationError
 from genlab.environment import Environment
 from genlab.errors import RunError
 from genlab.files import explained, previous, write_json, write_text
-from genlab.recipe import Recipe
+from genlab.plugins import installed
+from genlab.recipe import Recipe, load_recipe
 from genlab.train.callbacks import Record
 
 State = Literal["running", "completed", "interrupted", "failed", "died"]
@@ -44,6 +47,7 @@ class Status(BaseModel):
     started: str
     finished: str | None = None
     message: str = ""
+    steps: int = 0
     best_epoch: int | None = None
     best: dict[str, float] = {}
 
@@ -68,7 +72,7 @@ class RunDirectory:
         run = cls(path)
         write_text(path / "recipe.yaml", written)
         write_text(path / "resolved.yaml", recipe.to_yaml())
-        write_json(path / "env.json", environment.model_dump())
+        run.write_environment(environment)
         run.write_status(
             Status(status="running", name=recipe.name, pid=os.getpid(), host=platform.node(), started=_iso(now))
         )
@@ -85,6 +89,29 @@ class RunDirectory:
     def plots(self) -> Path:
         """The folder of plots."""
         return self.path / "plots"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    def recipe(self) -> Recipe:
+        """Read the resolved recipe."""
+        return load_recipe(self.path / "resolved.yaml", registry=installed().registry)
+
+    def environment(self) -> Environment:
+        """Read what the run was, or was last, done with."""
+        path = self.path / "env.json"
+        try:
+            return Environment.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise RunError(f"{path}: cannot be read ({error.strerror})") from None
+        except ValidationError:
+            raise RunError(f"{path}: damaged, or written by another version of genlab") from None
+
+    def write_environment(self, environment: Environment) -> None:
+        """Write what the run is done with."""
+        write_json(self.path / "env.json", environment.model_dump())
 
     def status(self) -> Status:
         """Read the status; raise ``RunError`` if there is none to read."""
@@ -103,19 +130,32 @@ class RunDirectory:
         """Write the status."""
         write_json(self.path / "status.json", status.model_dump())
 
+    def restart(self) -> None:
+        """Write that this process goes on with the run, and clear away what another left half-written."""
+        for path in (*self.path.glob(".*.*"), *self.checkpoints.glob(".*")):
+            if path.is_dir() and path != previous(self.path / "model"):
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.is_file():
+                path.unlink(missing_ok=True)
+        now = {"status": "running", "pid": os.getpid(), "host": platform.node(), "finished": None, "message": ""}
+        self.write_status(self.status().model_copy(update=now))
+
     def finish(self, state: State, message: str) -> None:
         """Write that the run has ended, and how."""
         ended = {"status": state, "message": message, "finished": _iso(datetime.now(UTC))}
         self.write_status(self.status().model_copy(update=ended))
 
-    def add_record(self, record: Record) -> None:
-        """Append an evaluation to ``metrics.jsonl``, and to the status if it is the best so far."""
-        path = self.path / "metrics.jsonl"
-        so_far = path.read_text("utf-8") if path.exists() else ""
-        write_text(path, so_far + json.dumps(record_json(record)) + "\n")
-        if record.best:
-            best = {"best_epoch": record.epoch, "best": dict(record.metrics)}
-            self.write_status(self.status().model_copy(update=best))
+    def write_records(self, records: Sequence[Record]) -> None:
+        """Write all evaluations so far to ``metrics.jsonl`` and ``timing.jsonl``, the best to the status."""
+        write_text(self.path / "metrics.jsonl", "".join(f"{json.dumps(record_json(r))}\n" for r in records))
+        write_text(self.path / "timing.jsonl", "".join(f"{json.dumps(timing_json(r))}\n" for r in records))
+        best = next((record for record in reversed(records) if record.best), None)
+        now = {
+            "steps": records[-1].step if records else 0,
+            "best_epoch": best.epoch if best else None,
+            "best": dict(best.metrics) if best else {},
+        }
+        self.write_status(self.status().model_copy(update=now))
 
     def log(self, line: str) -> None:
         """Append a line to ``log.txt``, with the time in UTC."""
@@ -125,11 +165,14 @@ class RunDirectory:
 
 
 def record_json(record: Record) -> dict[str, float]:
-    """Return an evaluation as ``metrics.jsonl`` and ``--json`` show it."""
+    """Return an evaluation as ``metrics.jsonl`` has it: nothing in it depends on the clock."""
+    return {"epoch": record.epoch, "step": record.step, **record.metrics}
+
+
+def timing_json(record: Record) -> dict[str, float]:
+    """Return how long an evaluation and the training before it took."""
     return {
-        "epoch": record.epoch,
         "step": record.step,
-        **record.metrics,
         "seconds": round(record.seconds, 3),
         "images_per_second": round(record.images_per_second, 1),
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Annotated, TypeVar
 
 from annotated_types import MinLen
 from pydantic import BaseModel, JsonValue, PositiveInt, ValidationError
+from torch import Tensor
 
 import genlab
 from genlab.build import build_model
@@ -25,7 +27,6 @@ from genlab.files import previous, replaced_folder, write_bytes, write_json, wri
 from genlab.model import LatentModel
 from genlab.plugins import Plugins, installed
 from genlab.recipe import PartSpec, Recipe, recipe_from
-from genlab.registry import KINDS
 from genlab.runs import RunDirectory, known_runs
 
 FORMAT = 1
@@ -73,17 +74,21 @@ class Metrics(BaseModel):
     history: list[dict[str, float]]
 
 
-def save(folder: Path, model: LatentModel, metrics: Metrics, card: str) -> None:
-    """Write a bundle, replacing the one that was there only when the new one is whole.
+def save(
+    folder: Path, model: LatentModel, metrics: Metrics, card: str, weights: Mapping[str, Tensor] | None = None
+) -> None:
+    """Write a bundle of a model, with its own weights or the given ones.
 
+    The one that was there is replaced only when the new one is whole.
     Raises ``RunError`` if it cannot be written.
     """
     from safetensors.torch import save as to_bytes
 
     recipe = model.recipe
     assert recipe is not None, "only models built from a recipe can be saved"
-    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    weights = to_bytes(tensors)
+    values = model.state_dict() if weights is None else weights
+    # Clones: parameters may be views of one vector, which the format rightly refuses.
+    data = to_bytes({name: value.detach().cpu().clone().contiguous() for name, value in values.items()})
     config = Config(
         format=FORMAT,
         genlab=genlab.__version__,
@@ -91,11 +96,11 @@ def save(folder: Path, model: LatentModel, metrics: Metrics, card: str) -> None:
         x_shape=model.x_shape,
         recipe=recipe.written(),
         parts=owners(recipe, installed()),
-        weights_sha256=hashlib.sha256(weights).hexdigest(),
-        weights_bytes=len(weights),
+        weights_sha256=hashlib.sha256(data).hexdigest(),
+        weights_bytes=len(data),
     )
     with replaced_folder(folder) as new:
-        write_bytes(new / WEIGHTS, weights)
+        write_bytes(new / WEIGHTS, data)
         write_metrics(new, metrics)
         write_text(new / CARD, card)
         write_json(new / CONFIG, config.model_dump(mode="json"))
@@ -217,7 +222,7 @@ def owners(recipe: Recipe, plugins: Plugins) -> list[Owner]:
             found += walk(nested_kind, PartSpec.of(spec.options[name]))
         return found
 
-    return [owner for kind in KINDS for owner in walk(kind, recipe.part(kind))]
+    return [owner for kind, spec in recipe.parts() for owner in walk(kind, spec)]
 
 
 def _check_owners(config: Config, plugins: Plugins, folder: Path) -> None:

@@ -335,7 +335,7 @@ def test_a_loss_that_is_not_finite(
     monkeypatch.setattr(BadAt, "steps", 0)
     registry.register("bad", BadAt, "tests")
     err = refused(["run", str(bars), f"objective={{use: bad, at: {at}}}", "-q"], capsys, code=1)
-    assert f"the loss is not finite at step {at}; a smaller optimizer.lr" in err
+    assert f"the loss is not finite at step {at}, whose update was withheld; a smaller" in err
     ((run, status),) = known_runs()
     assert status.status == "failed"
     assert run.model.is_dir() == kept

@@ -23,7 +23,7 @@ likelihood: bernoulli
 train: {epochs: 2, batch_size: 32}
 """
 
-TOP = "name, description, data, latent, encoder, decoder, prior, likelihood, objective, optimizer, train, seed"
+TOP = "name, description, data, latent, encoder, decoder, prior, likelihood, objective, optimizer, schedule, train, checkpoint, trackers, seed"
 
 Refused = Callable[..., str]
 
@@ -141,8 +141,9 @@ def test_a_broken_file(text: str | bytes, message: str, refused: Refused) -> Non
     [
         ("latent: 2", "latnet: 2", f"r.yaml:3:1: latnet: unknown option; did you mean 'latent'? allowed: {TOP}"),
         ("hidden", "hiden", "r.yaml:4:21: encoder.hiden: unknown option; did you mean 'hidden'? allowed: hidden"),
-        ("epochs", "epoch", "r.yaml:7:9: train.epoch: unknown option; did you mean 'epochs'? allowed: epochs, "
-         "batch_size, eval_batch_size, precision, early_stopping"),
+        ("epochs", "epoch", "r.yaml:7:9: train.epoch: unknown option; did you mean 'epochs'? allowed: epochs, max_steps, max_time, batch_size, "
+         "accumulate, eval_batch_size, eval_every_epochs, eval_every_steps, precision, runner, clip_norm, ema, "
+         "early_stopping, deterministic, data, workers"),
         ("encoder: {use: mlp", "encoder: {use: mpl", "r.yaml:4:11: encoder: unknown encoder 'mpl'; did you mean "
          "'mlp'? installed: mlp, wrapper"),
         ("likelihood: bernoulli", "likelihood: Bernoulli", "r.yaml:6:1: likelihood: unknown likelihood "
@@ -237,10 +238,12 @@ def test_what_is_no_positive_integer(value: str, given: str, refused: Refused) -
          "line out for the default"),
         ("name: 3", "name: 3 given; expected: a text; put it in quotes to make it a text"),
         ("description: [a]", "description: ['a'] given; expected: a text"),
-        ("train: 3", "train: 3 given; expected: a mapping of epochs, batch_size, eval_batch_size, precision, "
-         "early_stopping"),
-        ("train: [1]", "train: [1] given; expected: a mapping of epochs, batch_size, eval_batch_size, "
-         "precision, early_stopping"),
+        ("train: 3", "train: 3 given; expected: a mapping of epochs, max_steps, max_time, batch_size, "
+         "accumulate, eval_batch_size, eval_every_epochs, eval_every_steps, precision, runner, clip_norm, ema, "
+         "early_stopping, deterministic, data, workers"),
+        ("train: [1]", "train: [1] given; expected: a mapping of epochs, max_steps, max_time, batch_size, "
+         "accumulate, eval_batch_size, eval_every_epochs, eval_every_steps, precision, runner, clip_norm, ema, "
+         "early_stopping, deterministic, data, workers"),
         ("train: {epochs: 1.5}", "train.epochs: 1.5 given; expected: an integer > 0 (default 20)"),
         ("train: {early_stopping: true}",
          "train.early_stopping: true given; expected: a mapping of monitor, patience or null"),

@@ -42,10 +42,16 @@ def test_run_without_a_terminal_prints_a_header_a_line_per_epoch_and_what_to_try
     assert run.path.name in out
 
 
+def lines(path: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
 def test_json_prints_one_object_per_epoch_and_nothing_else(bars: Path, capsys: Captured) -> None:
     rows = [json.loads(line) for line in ok(["run", str(bars), "--json"], capsys).splitlines()]
     ((run, _),) = known_runs()
-    assert rows == [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    metrics, timing = (lines(run.path / name) for name in ("metrics.jsonl", "timing.jsonl"))
+    assert rows == [m | t for m, t in zip(metrics, timing, strict=True)]
+    assert not {"seconds", "images_per_second"} & metrics[0].keys()  # nothing in them depends on the clock
     assert [row["epoch"] for row in rows] == [1, 2]
 
 
@@ -163,7 +169,7 @@ def test_devices_lists_what_there_is_and_what_auto_takes(capsys: Captured) -> No
     from genlab.device import resolve
 
     out = ok(["devices"], capsys)
-    assert out.splitlines()[0].split() == ["device", "memory", "precisions", "name"]
+    assert out.splitlines()[0].split() == ["device", "memory", "precisions", "runners", "name"]
     assert "fp32, bf16, fp16" in out
     assert f"--device auto takes {resolve('auto').on}" in out
 

@@ -11,7 +11,7 @@ import pytest
 from genlab.errors import RunError
 from genlab.files import previous, replaced_folder, write_text
 
-CALLS = ["os.fsync", "os.replace", "os.chmod"]
+CALLS = ["os.open", "os.write", "os.fsync", "os.replace"]
 
 
 @pytest.mark.parametrize("call", CALLS)

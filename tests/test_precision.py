@@ -180,7 +180,7 @@ def test_a_short_training_ends_within_one_percent_of_float32(name: str, small_mn
 
 
 def test_an_fp16_step_whose_gradients_overflow_is_withheld_and_the_scale_halved() -> None:
-    from genlab.train.step import train_step
+    from genlab.train.step import TrainStep
 
     class Steep(Objective):
         def forward(self, model: LatentModel, x: Tensor) -> Terms:
@@ -190,7 +190,7 @@ def test_an_fp16_step_whose_gradients_overflow_is_withheld_and_the_scale_halved(
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)
     before = [p.detach().clone() for p in model.parameters()]
-    train_step(model, Steep(), optimizer, scaler, torch.rand(8, 1, 2, 2))
+    TrainStep(lambda x: Steep()(model, x), optimizer, scaler)([torch.rand(8, 1, 2, 2)])
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
     assert scaler.get_scale() == 2.0**126
 

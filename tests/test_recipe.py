@@ -87,7 +87,7 @@ def made(changes: Mapping[str, Json], registry: Registry) -> Recipe:
 def test_every_default_is_filled_in(file: Path, registry: Registry) -> None:
     recipe = load_recipe(file, registry=registry)
     assert recipe.prior == PartSpec(use="standard_normal")
-    assert recipe.objective == PartSpec(use="elbo", options={"beta": 1.0})
+    assert recipe.objective == PartSpec(use="elbo", options={"beta": 1.0, "warmup_steps": 0, "free_bits": 0.0})
     assert recipe.optimizer.options == {"lr": 1e-3, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0}
     assert recipe.decoder == PartSpec(use="mlp", options={"hidden": [256]})
     assert (recipe.seed, recipe.description, recipe.train.eval_batch_size) == (0, "", 500)

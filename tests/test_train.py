@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,16 +19,20 @@ from genlab.evaluate import Mean, evaluate
 from genlab.interfaces import DataSource, Examples
 from genlab.parts.bars import Bars
 from genlab.parts.objectives import ELBO
+from genlab.parts.schedules import Constant
 from genlab.train import allocator
 from genlab.train.callbacks import Callback, Plan, Record
 from genlab.train.guard import POLL, FiniteGuard
-from genlab.train.loop import Fit, fit
+from genlab.train.loop import fit
 from genlab.train.options import EarlyStopping, TrainOptions
+from genlab.train.rate import LearningRate
 from genlab.train.signals import StopRequest
-from genlab.train.step import train_step
+from genlab.train.state import TrainState
+from genlab.train.step import Outcome, TrainStep
 from tests.test_distributions import a_model
 
 CPU = resolve("cpu")
+NO_SCALER = torch.amp.GradScaler("cpu", enabled=False)
 
 
 def prepare(x: Tensor) -> Tensor:
@@ -154,12 +159,12 @@ def test_a_step_follows_the_gradient_exactly() -> None:
     ELBO()(model, x).loss.backward()
     gradients = {name: p.grad.clone() for name, p in model.named_parameters()}  # type: ignore[union-attr]
     torch.manual_seed(3)
-    terms = train_step(
-        model, ELBO(), torch.optim.SGD(model.parameters(), lr=0.1), torch.amp.GradScaler("cpu", enabled=False), x
-    )
+    step = TrainStep(lambda x: ELBO()(model, x), torch.optim.SGD(model.parameters(), lr=0.1), NO_SCALER)
+    outcome = step([x])
     for name, p in model.named_parameters():
         torch.testing.assert_close(p.detach(), before[name] - 0.1 * gradients[name])
-    assert not terms.loss.requires_grad
+    assert not outcome.terms.loss.requires_grad
+    assert outcome.norm.item() == pytest.approx(math.sqrt(sum(float((g * g).sum()) for g in gradients.values())))
 
 
 class Scripted:
@@ -172,6 +177,11 @@ class Scripted:
         return {"loss": next(self.losses)}
 
 
+def a_state(model: LatentModel, objective: Objective, steps_per_epoch: int = 3) -> TrainState:
+    optimizer = torch.optim.Adam(model.parameters())
+    return TrainState(model, objective, optimizer, NO_SCALER, None, CPU, steps_per_epoch)
+
+
 def train(
     evaluation: Callable[[], dict[str, float]],
     options: TrainOptions,
@@ -180,20 +190,34 @@ def train(
     objective: Objective | None = None,
     stop: StopRequest | None = None,
     callbacks: list[Callback] | None = None,
+    seed: int = 0,
 ) -> Fit:
-    model = model or a_model()
-    return fit(
-        model,
-        objective or ELBO(),
-        torch.optim.Adam(model.parameters()),
-        Batches(torch.rand(10, 1, 2, 2), prepare, 4, device=CPU),
+    """Train on ten examples in batches of four."""
+    model, objective = model or a_model(), objective or ELBO()
+    x = torch.arange(40).view(10, 1, 2, 2) / 40
+    state = a_state(model, objective, Batches(x, prepare, 4, device=CPU).steps_per_epoch(options.accumulate))
+    ended = fit(
+        state,
+        TrainStep(lambda x: objective(model, x), state.optimizer, NO_SCALER, clip_norm=options.clip_norm),
+        LearningRate(state.optimizer, Constant(), options.steps(state.steps_per_epoch)),
+        Batches(x, prepare, 4, device=CPU),
         evaluation,
         options,
-        device=CPU,
-        seed=0,
+        seed=seed,
         stop=StopRequest() if stop is None else stop,
         callbacks=callbacks or [],
     )
+    return Fit(state, ended)
+
+
+@dataclass
+class Fit:
+    state: TrainState
+    ended: str
+
+    @property
+    def records(self) -> list[Record]:
+        return self.state.records
 
 
 def test_early_stopping_waits_for_patience_and_marks_the_best() -> None:
@@ -221,13 +245,13 @@ def test_callbacks_hear_of_every_step_in_order() -> None:
         def on_step(self, epoch: int, step: int, terms: Terms, examples: int) -> None:
             self.heard.append((epoch, step, examples))
 
-        def on_evaluation(self, record: Record) -> None:
+        def on_evaluation(self, record: Record, state: TrainState) -> None:
             self.heard.append(record.epoch)
 
     ear = Ear()
     train(Scripted(1, 2), TrainOptions(epochs=2), callbacks=[ear])
     assert ear.heard == [
-        Plan(2, 3), (1, 1, 4), (1, 2, 4), (1, 3, 2), 1, (2, 4, 4), (2, 5, 4), (2, 6, 2), 2,
+        Plan(2, 6, 3), (1, 1, 4), (1, 2, 4), (1, 3, 2), 1, (2, 4, 4), (2, 5, 4), (2, 6, 2), 2,
     ]  # fmt: skip
 
 
@@ -236,11 +260,8 @@ def test_training_is_repeatable_and_does_not_touch_the_callers_random_state() ->
         torch.manual_seed(1)
         model = a_model()
         torch.manual_seed(torch.seed() % 1000)  # whatever state the caller is in
-        x = torch.arange(40).view(10, 1, 2, 2) / 40
-        data = Batches(x, prepare, 4, device=CPU)
         before = torch.get_rng_state()
-        fit(model, ELBO(), torch.optim.Adam(model.parameters()), data, Scripted(1, 2), TrainOptions(epochs=2),
-            device=CPU, seed=5, stop=StopRequest())  # fmt: skip
+        train(Scripted(1, 2), TrainOptions(epochs=2), model=model, seed=5)
         assert torch.equal(before, torch.get_rng_state())
         return [p.detach() for p in model.parameters()]
 
@@ -275,7 +296,7 @@ class BadAt(Objective):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_loss_that_is_not_finite_stops_training_and_names_the_step(value: float) -> None:
-    with pytest.raises(TrainingError, match="not finite at step 5;"):
+    with pytest.raises(TrainingError, match="the loss is not finite at step 5, whose update was withheld;"):
         train(Scripted(1, 2, 3), TrainOptions(epochs=3), objective=BadAt(5, value))
 
 
@@ -284,13 +305,18 @@ def test_an_evaluation_that_is_not_finite_stops_training() -> None:
         train(Scripted(1, math.nan), TrainOptions(epochs=3))
 
 
-def test_on_an_asynchronous_device_the_first_bad_step_is_named_though_seen_later() -> None:
-    guard = FiniteGuard(device.Device(torch.device("cpu"), device._UNKNOWN))
-    assert guard.poll == POLL
+def outcome(loss: float, norm: float = 1.0) -> Outcome:
+    return Outcome(Terms(torch.tensor(loss)), torch.tensor(norm))
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_on_an_asynchronous_device_the_first_bad_step_is_named_though_seen_later(what: str) -> None:
+    guard = FiniteGuard(device.Device(torch.device("cpu"), device._UNKNOWN), NO_SCALER, scaled=False)
     for step in range(1, POLL):
-        guard.watch(torch.tensor(math.nan if step in (7, 30) else 1.0), step)
-    with pytest.raises(TrainingError, match="not finite at step 7;"):
-        guard.watch(torch.tensor(1.0), POLL)
+        bad = math.nan if step in (7, 30) else 1.0
+        guard.watch(outcome(bad) if what == "loss" else outcome(1.0, bad), step)
+    with pytest.raises(TrainingError, match=f"the {what} is not finite at step 7,"):
+        guard.watch(outcome(1.0), POLL)
 
 
 # -- devices ----------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from genlab.cli import data, devices, evaluate, ls, plot, plugins, run, sample, show
+from genlab.cli import data, devices, evaluate, ls, plot, plugins, resume, run, sample, show
 from genlab.cli.streams import forgive_encodings
 from genlab.errors import GenlabError, Interrupted
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     "2 a mistake in the input, 130 interrupted (143 by SIGTERM).",
 )
 app.command("run")(run.command)
+app.command("resume")(resume.command)
 app.command("show")(show.command)
 app.command("ls")(ls.command)
 app.command("sample")(sample.command)

@@ -19,10 +19,11 @@ def command() -> None:
             str(device.on),
             f"{device.memory / 2**30:.1f} GiB" if device.memory else "",
             ", ".join(device.can.precisions),
+            ", ".join(device.runners),
             device.label,
         )
         for device in devices
     ]
-    typer.echo(listing(("device", "memory", "precisions", "name"), rows))
+    typer.echo(listing(("device", "memory", "precisions", "runners", "name"), rows))
     why = "the only device here" if len(devices) == 1 else "an accelerator comes before the CPU"
     typer.echo(f"\n--device auto takes {devices[0].on}: {why}")

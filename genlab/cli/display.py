@@ -15,13 +15,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from genlab.cli.tables import duration, header, layer_table
-from genlab.runs import record_json
+from genlab.runs import record_json, timing_json
 from genlab.train.callbacks import Callback, Plan, Record
 
 if TYPE_CHECKING:
     from genlab.experiment import Run
     from genlab.interfaces import Terms
     from genlab.prepare import Prepared
+    from genlab.train.state import TrainState
 
 REFRESH = 0.25  # seconds between looks at the loss: each makes the host wait for the device
 
@@ -53,9 +54,9 @@ class QuietDisplay(Callback):
 class JsonDisplay(QuietDisplay):
     """Prints one JSON object per evaluation, and nothing else, on standard output."""
 
-    def on_evaluation(self, record: Record) -> None:
+    def on_evaluation(self, record: Record, state: TrainState) -> None:
         """Print the evaluation as JSON."""
-        typer.echo(json.dumps(record_json(record)))
+        typer.echo(json.dumps(record_json(record) | timing_json(record)))
 
     def conclude(self, run: Run) -> None:
         """Print nothing: the lines are all there is. The run directory goes to standard error."""
@@ -67,7 +68,7 @@ class PlainDisplay(QuietDisplay):
 
     def __init__(self) -> None:
         self.console = console()
-        self.epochs = 0
+        self.epochs, self.whole_epochs = 0, True
 
     def announce(self, prepared: Prepared, directory: Path) -> None:
         """Print recipe, device, precision, data and the table of layers."""
@@ -78,16 +79,19 @@ class PlainDisplay(QuietDisplay):
         self.console.print()
 
     def on_start(self, plan: Plan) -> None:
-        """Remember how many epochs there may be."""
-        self.epochs = plan.epochs
+        """Remember how many epochs there may be; say where a resumed run goes on."""
+        self.epochs, self.whole_epochs = plan.epochs, plan.by_epochs
+        if plan.start:
+            self.console.print(f"resumed after step {plan.start:,} of {plan.steps:,}")
 
-    def on_evaluation(self, record: Record) -> None:
+    def on_evaluation(self, record: Record, state: TrainState) -> None:
         """Print the evaluation in one line."""
         self.console.print(self.line(record))
 
     def line(self, record: Record) -> str:
         """One evaluation in one line."""
         metrics = record.metrics
+        step = "" if self.whole_epochs else f" step {record.step}"
         shown = "  ".join(f"{name} {metrics[name]:8.3f}" for name in metrics if name.endswith("/loss"))
         val = "  ".join(
             f"{name.removeprefix('val/')} {metrics[name]:.3f}"
@@ -95,7 +99,7 @@ class PlainDisplay(QuietDisplay):
             if name.startswith("val/") and name != "val/loss"
         )
         return (
-            f"epoch {record.epoch:>{len(str(self.epochs))}}/{self.epochs}  {shown}  ({val})  "
+            f"epoch {record.epoch:>{len(str(self.epochs))}}/{self.epochs}{step}  {shown}  ({val})  "
             f"{record.images_per_second:,.0f} images/s  {record.seconds:.1f} s{'  best' if record.best else ''}"
         )
 
@@ -106,8 +110,9 @@ class PlainDisplay(QuietDisplay):
         out = self.console.print
         out()
         outcome = run.status if run.ended == run.status else f"{run.status}: {run.ended}"
-        epochs = f"{len(run.records)} epoch{'s' if len(run.records) > 1 else ''}"
-        out(f"{outcome} after {epochs} in {duration(run.seconds)}, {speed:,.0f} images/s")
+        epochs = run.records[-1].epoch
+        done = f"{epochs} epoch{'s' if epochs > 1 else ''}, {run.records[-1].step:,} steps"
+        out(f"{outcome} after {done}, {duration(run.seconds)}, {speed:,.0f} images/s")
         out(f"best val/loss {best:.3f} after epoch {run.epoch}, last {last:.3f}")
         if run.active_units < run.recipe.latent:
             out(
@@ -157,7 +162,7 @@ class TerminalDisplay(PlainDisplay):
         super().on_start(plan)
         self.plan = plan
         self.task = self.progress.add_task(
-            "", total=plan.epochs * plan.steps, epoch=f"1/{plan.epochs}", step="", speed="", terms=""
+            "", total=plan.steps, completed=plan.start, epoch=f"-/{plan.epochs}", step="", speed="", terms=""
         )
         self.progress.start()
         self.looked = time.monotonic()
@@ -170,18 +175,18 @@ class TerminalDisplay(PlainDisplay):
             return
         values = {"loss": terms.loss, **terms.logs}
         shown = "  ".join(f"{name} {value.item():.1f}" for name, value in values.items())  # waits for the device
-        in_epoch = step - (epoch - 1) * self.plan.steps
+        in_epoch = step - (epoch - 1) * self.plan.steps_per_epoch
         self.progress.update(
             self.task,
             completed=step,
             epoch=f"{epoch}/{self.plan.epochs}",
-            step=f"{in_epoch}/{self.plan.steps}",
+            step=f"{in_epoch}/{self.plan.steps_per_epoch}",
             speed=f"{self.seen / (now - self.looked):,.0f}",
             terms=shown,
         )
         self.looked, self.seen = now, 0
 
-    def on_evaluation(self, record: Record) -> None:
+    def on_evaluation(self, record: Record, state: TrainState) -> None:
         """Print the evaluation above the live line."""
         self.progress.console.print(self.line(record))
         self.looked, self.seen = time.monotonic(), 0

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import redirect_stdout
 from typing import Annotated
 
 import typer
 
-from genlab.cli.arguments import Device, Json, RecipeAndOverrides, split_overrides
-from genlab.cli.streams import Surviving
+from genlab.cli.arguments import Device, Json, Quiet, RecipeAndOverrides, split_overrides
+from genlab.cli.shown import shown
+from genlab.errors import RecipeError
 
 
 def command(
@@ -19,37 +18,41 @@ def command(
     precision: Annotated[
         str | None, typer.Option("--precision", help="fp32, tf32, bf16 or fp16; wins over the recipe's.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print only the run directory.")] = False,
+    runner: Annotated[
+        str | None, typer.Option("--runner", help="auto, eager, compile or graph; wins over the recipe's.")
+    ] = None,
+    max_time: Annotated[
+        str | None, typer.Option("--max-time", help="Stop after so long, as in 90s, 10m or 1h30m.")
+    ] = None,
+    resume: Annotated[
+        str, typer.Option("--resume", help="auto: go on with the newest unfinished run of this recipe.")
+    ] = "never",
+    quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Train a recipe and leave a run directory with model, metrics and plots.
 
     Example: genlab run recipes/mnist_cvae.yaml train.epochs=3 --device cpu
     """
-    from genlab.cli.display import JsonDisplay, PlainDisplay, QuietDisplay, TerminalDisplay, console
     from genlab.experiment import run
     from genlab.recipe import parse_overrides
 
     path, tokens = split_overrides(recipe, "recipe")
     overrides = parse_overrides(tokens)
-    if precision is not None:
-        overrides["train.precision"] = precision
-    display: JsonDisplay | PlainDisplay | QuietDisplay | TerminalDisplay
-    if json:
-        display = JsonDisplay()
-    elif quiet:
-        display = QuietDisplay()
-    else:
-        display = TerminalDisplay() if console().is_terminal else PlainDisplay()
-    with redirect_stdout(Surviving(sys.stdout)), display:
-        result = run(
+    flags = {"train.precision": precision, "train.runner": runner, "train.max_time": max_time}
+    overrides |= {key: value for key, value in flags.items() if value is not None}
+    if resume not in ("never", "auto"):
+        raise RecipeError(f"--resume {resume}: never or auto is expected; for one run: genlab resume DIRECTORY")
+    shown(
+        lambda display: run(
             path,
             overrides,
             device=device,
             runs=runs,
+            resume=resume,
             callbacks=[display],
             announce=display.announce,
-        )
-        display.conclude(result)
-    if result.signal is not None:
-        raise typer.Exit(128 + result.signal)
+        ),
+        quiet=quiet,
+        json=json,
+    )

@@ -9,6 +9,8 @@ from genlab.parts.likelihoods import BernoulliLikelihood, GaussianLikelihood
 from genlab.parts.objectives import ELBO
 from genlab.parts.optimizers import SGD, Adam, AdamW
 from genlab.parts.priors import StandardNormal
+from genlab.parts.schedules import Constant, Cosine, OneCycle, Plateau
+from genlab.parts.trackers import TensorBoard
 from genlab.plugins import Register, hookimpl
 
 
@@ -25,3 +27,8 @@ def genlab_register(register: Register) -> None:
     register("adam", Adam)
     register("adamw", AdamW)
     register("sgd", SGD)
+    register("constant", Constant)
+    register("cosine", Cosine)
+    register("one_cycle", OneCycle)
+    register("plateau", Plateau)
+    register("tensorboard", TensorBoard)

@@ -2,103 +2,120 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
 from typing import Literal
 
-from torch.optim import Optimizer
-
 from genlab.data import Batches
-from genlab.device import Device
-from genlab.errors import TrainingError
-from genlab.evaluate import Mean
-from genlab.interfaces import Objective
-from genlab.model import LatentModel
 from genlab.seeds import derive, seeded
-from genlab.train.callbacks import Callback, Plan, Record
+from genlab.train.callbacks import Callback, Plan
+from genlab.train.checkpoints import Checkpoints
 from genlab.train.guard import FiniteGuard
-from genlab.train.options import EarlyStopping, TrainOptions
-from genlab.train.signals import StopRequest
-from genlab.train.step import train_step
+from genlab.train.options import CheckpointOptions, TrainOptions
+from genlab.train.rate import LearningRate
+from genlab.train.records import out_of_patience, record_of
+from genlab.train.runners import Runner
+from genlab.train.signals import Abandoned, StopRequest
+from genlab.train.state import TrainState
 
-
-@dataclass(frozen=True)
-class Fit:
-    """How training went: every evaluation, and why it ended."""
-
-    records: Sequence[Record]
-    ended: Literal["all epochs done", "early stopping", "interrupted"]
+Ended = Literal["all epochs done", "step limit", "time limit", "early stopping", "interrupted"]
 
 
 def fit(
-    model: LatentModel,
-    objective: Objective,
-    optimizer: Optimizer,
+    state: TrainState,
+    run_step: Runner,
+    rate: LearningRate,
     batches: Batches,
     evaluate: Callable[[], dict[str, float]],
     options: TrainOptions,
     *,
-    device: Device,
     seed: int,
     stop: StopRequest,
+    checkpoints: Checkpoints | None = None,
+    every: CheckpointOptions | None = None,
     callbacks: Sequence[Callback] = (),
-) -> Fit:
-    """Train ``model`` in place until the epochs are done, early stopping says so, or ``stop`` is requested.
+) -> Ended:
+    """Train from ``state`` on until the steps are done, or early stopping, a limit or ``stop`` ends it.
 
-    evaluate: returns the metrics of the model as it stands, without their ``val/`` prefix.
-    Raises ``TrainingError`` naming the step at a loss that is not finite.
+    evaluate: returns the metrics of the model as it stands, without their ``val/`` prefix; it may raise
+    ``Abandoned`` once ``stop`` is requested. checkpoints: where the state is saved, as often as ``every`` says.
+
+    Where a step stands in the data follows from its number and the seed, so the state between two steps is all
+    that a resumed training needs. Raises ``TrainingError`` naming the step at a loss or gradient that is not
+    finite, and ``RunError`` if a checkpoint cannot be written.
     """
+    device, steps = state.device, options.steps(state.steps_per_epoch)
+    plan = Plan(options.epochs, steps, state.steps_per_epoch, state.step, options.eval_every_steps is None)
     for callback in callbacks:
-        callback.on_start(Plan(options.epochs, len(batches)))
-    monitor = options.early_stopping or EarlyStopping(patience=options.epochs)
-    scaler = model.precision.scaler()
-    records: list[Record] = []
-    best, since_best, step = math.inf, 0, 0
+        callback.on_start(plan)
+    guard = FiniteGuard(device, state.scaler, scaled=state.model.precision.scaled)
+    groups = batches.after(state.step, options.accumulate)
+    started = saved_at = state.clock.start()
+    saved = state.position
 
     with seeded(derive(seed, "train"), device.on):
-        for epoch in range(1, options.epochs + 1):
-            started = time.perf_counter()
-            model.train()
-            mean, guard = Mean(device), FiniteGuard(device)
-            for x in batches.shuffled(epoch):
-                terms = train_step(model, objective, optimizer, scaler, x)
-                step += 1
-                mean.add(terms, len(x))
-                guard.watch(terms.loss, step)
-                for callback in callbacks:
-                    callback.on_step(epoch, step, terms, len(x))
-                if stop:
-                    return Fit(records, "interrupted")
-            guard.check()
-            metrics = {f"train/{name}": value for name, value in mean.read().items()}  # waits for the device
-            trained = time.perf_counter()
-
-            metrics |= {f"val/{name}": value for name, value in evaluate().items()}
-            now = _monitored(metrics, monitor.monitor, step)
-            since_best = 0 if now < best else since_best + 1
-            best = min(now, best)
-            record = Record(
-                epoch=epoch,
-                step=step,
-                seconds=time.perf_counter() - started,
-                images_per_second=mean.count / (trained - started),
-                metrics=metrics,
-                best=since_best == 0,
-            )
-            records.append(record)
-            for callback in callbacks:
-                callback.on_evaluation(record)
+        state.resume_random()
+        state.model.train()
+        state.objective.train()
+        while True:
+            # Between two steps: is it over, is it time to evaluate, to save?
+            now = time.monotonic()
+            ended = _ended(state, options, now - started)
+            if not state.evaluated and (ended or options.evaluates(state.step, state.steps_per_epoch)):
+                guard.check(state.step)
+                _evaluate(state, evaluate, options, callbacks)
+                ended = ended or _ended(state, options, now - started)
             if stop:
-                return Fit(records, "interrupted")
-            if options.early_stopping and since_best >= monitor.patience:
-                return Fit(records, "early stopping")
-    return Fit(records, "all epochs done")
+                ended = "interrupted"
+            due = ended or (every and every.due(state.step, state.steps_per_epoch, now - saved_at))
+            if checkpoints and due and state.position != saved:
+                guard.check(state.step)  # what a bad step has touched is not worth keeping
+                checkpoints.save(state.position, state.tree())
+                saved, saved_at = state.position, now
+            if ended:
+                return ended
+
+            # A step. Nothing in it waits for the device.
+            group = next(groups)
+            rate.set(state.step, state.records)
+            state.objective.at_step(state.step)
+            outcome = run_step(group)
+            state.step += 1
+            examples = sum(map(len, group))
+            state.mean.add(outcome.terms, examples)
+            guard.watch(outcome, state.step)
+            for callback in callbacks:
+                callback.on_step(state.epoch, state.step, outcome.terms, examples)
 
 
-def _monitored(metrics: dict[str, float], name: str, step: int) -> float:
-    """Return the monitored metric, or raise ``TrainingError`` if it is not finite."""
-    if not math.isfinite(metrics[name]):
-        raise TrainingError(f"{name} is not finite after step {step}: {metrics[name]}")
-    return metrics[name]
+def _ended(state: TrainState, options: TrainOptions, seconds: float) -> Ended | None:
+    """Say why training is over, if it is."""
+    if out_of_patience(state.records, options.early_stopping):
+        return "early stopping"
+    if state.step >= options.steps(state.steps_per_epoch):
+        return "step limit" if state.step < options.epochs * state.steps_per_epoch else "all epochs done"
+    if options.max_time is not None and seconds >= options.max_time:
+        return "time limit"
+    return None
+
+
+def _evaluate(
+    state: TrainState,
+    evaluate: Callable[[], dict[str, float]],
+    options: TrainOptions,
+    callbacks: Sequence[Callback],
+) -> None:
+    """Evaluate the model, or its averaged weights, and tell everybody; do nothing if it is abandoned."""
+    train = state.mean.read()  # waits for the device
+    trained = state.clock.seconds
+    with state.ema.applied() if state.ema else nullcontext():
+        try:
+            val = evaluate()
+        except Abandoned:
+            return
+        metrics = {f"train/{k}": v for k, v in train.items()} | {f"val/{k}": v for k, v in val.items()}
+        record = record_of(state, metrics, trained, options.monitor)
+        state.take(record)
+        for callback in callbacks:
+            callback.on_evaluation(record, state)

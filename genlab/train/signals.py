@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+
+from torch import Tensor
 
 
 @dataclass
@@ -18,6 +20,18 @@ class StopRequest:
 
     def __bool__(self) -> bool:
         return self.signal is not None
+
+
+class Abandoned(Exception):
+    """An evaluation that was given up, because somebody asked training to stop."""
+
+
+def until(stop: StopRequest, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Yield batches; raise ``Abandoned`` in their place once a stop is requested."""
+    for batch in batches:
+        if stop:
+            raise Abandoned
+        yield batch
 
 
 @contextmanager

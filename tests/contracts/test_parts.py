@@ -388,19 +388,21 @@ WRITTEN: dict[str, Any] = {
 
 def resolved(part: Part, options: dict[str, Any]) -> Recipe:
     registry = installed().registry
-    return recipe_from({**WRITTEN, part.kind: {"use": part.name, **options}}, "x", registry=registry)
+    spec = {"use": part.name, **options}
+    named = {"trackers": [spec]} if part.kind == "tracker" else {part.kind: spec}
+    return recipe_from({**WRITTEN, **named}, "x", registry=registry)
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: f"{part.kind}:{part.name}")
 def test_the_options_of_a_part_survive_a_recipe(part: Part) -> None:
     if required := [name for name in part.option_names if name not in part.defaults]:
         pytest.skip(f"needs options: {', '.join(required)}")
-    spec = resolved(part, {}).part(part.kind)
+    spec = dict(resolved(part, {}).parts())[part.kind]
     assert set(spec.options) == set(part.defaults)
     assert part.parse(spec.options) == part.parse({})
     for name, default in part.defaults.items():
         assert part.parse({})[name] == default
-    assert resolved(part, dict(spec.options)).part(part.kind) == spec
+    assert dict(resolved(part, dict(spec.options)).parts())[part.kind] == spec
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: f"{part.kind}:{part.name}")

@@ -1,0 +1,46 @@
+"""One process at a time in a run directory: a lock that the system lets go of when its holder dies."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from genlab.errors import RunError
+from genlab.files import explained
+
+if os.name == "nt":
+    import msvcrt
+
+    def _take(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+else:
+    import fcntl
+
+    def _take(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock for a block. Raises ``RunError`` naming the holder if another process has it."""
+    path = folder / ".lock"
+    with explained(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            _take(descriptor)
+        except OSError:
+            holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() if os.name != "nt" else ""
+            raise RunError(
+                f"{folder}: another process{f' ({holder})' if holder else ''} is at work in this run; "
+                "wait for it, or end it"
+            ) from None
+        with explained(path):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"pid {os.getpid()} on {platform.node()}\n".encode())
+        yield
+    finally:
+        os.close(descriptor)  # which lets go of the lock
