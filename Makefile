@@ -4,15 +4,17 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.genlab-installed
 PROJECTS := .[dev] plugins/genlab-mnist plugins/genlab-tiny
+BENCH := .bench
 
-.PHONY: help setup mnist test lint format clean
+.PHONY: help setup mnist test lint format bench-peers clean
 
 help:
 	@echo "make mnist    train the reference model on MNIST"
 	@echo "make test     run the whole test suite"
 	@echo "make lint     ruff and mypy"
 	@echo "make format   let ruff rewrite the sources"
-	@echo "make clean    remove $(VENV) and caches"
+	@echo "make bench-peers  time the reference model in genlab, Keras, Pythae and plain torch: half an hour"
+	@echo "make clean    remove $(VENV), $(BENCH) and caches"
 
 setup: $(STAMP)
 
@@ -41,5 +43,19 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Each peer has an environment of its own. ARGS='--rounds 3 -o FILE' for another measurement or file.
+bench-peers: setup $(BENCH)/keras/.installed $(BENCH)/pythae/.installed
+	$(BIN)/python benchmarks/compare.py \
+	  --with genlab=$(BIN)/python \
+	  --with keras_tf=$(BENCH)/keras/bin/python \
+	  --with pythae=$(BENCH)/pythae/bin/python \
+	  --with plain_torch=$(BIN)/python \
+	  --with plain_torch_loader=$(BIN)/python $(ARGS)
+
+$(BENCH)/%/.installed: benchmarks/peers/requirements-%.txt
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH) .pytest_cache .mypy_cache .ruff_cache

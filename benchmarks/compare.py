@@ -1,99 +1,134 @@
 """Time an epoch of the reference model in genlab and in its peers, in turn, and write what was measured.
 
-    python benchmarks/compare.py --data FOLDER --rounds 3 \
-        --with genlab=.venv/bin/python --with keras_tf=PATH/python --with plain_torch=.venv/bin/python -o FILE
+    python benchmarks/compare.py --with genlab=.venv/bin/python --with keras_tf=PATH/python ... -o FILE
 
 Each round runs every contestant once, as a process of its own, in an order drawn anew: whatever else the machine
-does hits all alike. The last epoch of each process counts, so that the first warms up. Ratios are formed within a
-round; their median is quoted with the smallest and the largest.
+does hits all alike. The last epoch of each process counts, so that the first warms up. A ratio is formed within a
+round; the median over rounds is quoted with its bootstrap 95 % interval. Below six rounds even the smallest and
+the largest ratio enclose the true median less often than that.
 """
 
 import argparse
 import json
-import os
-import platform
 import random
-import statistics
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
+from typing import Any
+
+from measure import interval, load, machine, versions
 
 PEERS = Path(__file__).parent / "peers"
+RESULT = Path(__file__).parent / "results" / "peers-local.json"
 SCRIPTS = {
     "genlab": ["genlab_recipe.py"],
     "keras_tf": ["keras_tf.py"],
+    "pythae": ["pythae_vae.py"],
     "plain_torch": ["plain_torch.py"],
     "plain_torch_loader": ["plain_torch.py", "--loader"],
 }
 
 
-def epoch(name: str, python: str, data: Path, epochs: int, seed: int) -> dict[str, float]:
-    """Run one contestant in a process of its own; return its last epoch."""
+Run = dict[str, Any]  # a process's last epoch, all its epochs, and the load that it met
+Round = dict[str, Run]  # contestant -> its run, in the order of running
+
+
+def run(name: str, python: str, data: Path, epochs: int, seed: int) -> Run:
+    """Run one contestant in a process of its own; return its epochs, and the load that it met."""
     script, *flags = SCRIPTS[name]
     options = ["--data", str(data), "--epochs", str(epochs), "--seed", str(seed)]
-    done = subprocess.run(
-        [python, str(PEERS / script), *flags, *options], capture_output=True, text=True, check=True
-    )
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    before = load()
+    done = subprocess.run([python, str(PEERS / script), *flags, *options], capture_output=True, text=True)
+    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode or len(rows) != epochs:
+        sys.exit(f"{name} failed ({done.returncode}):\n{done.stderr[-3000:]}")
+    return {**rows[-1], "load_before": before, "epochs": rows}
 
 
-def cpu() -> str:
-    """Name the processor."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
+def cached_digits() -> Path:
+    """Return the folder in which genlab keeps the raw digits, fetched if need be."""
+    from genlab_mnist import MNIST
+
+    digits = MNIST()
+    digits.fetch()
+    return digits.root / digits.published.title / "raw"
 
 
-def versions(python: str) -> dict[str, str]:
-    """Return the versions of what a contestant runs on."""
-    code = (
-        "import json, platform; from importlib import metadata as m\n"
-        "names = ['genlab', 'torch', 'keras', 'tensorflow', 'tensorflow-cpu', 'numpy']\n"
-        "have = {d.metadata['Name'].lower() for d in m.distributions()}\n"
-        "print(json.dumps({'python': platform.python_version()} | {n: m.version(n) for n in names if n in have}))"
-    )
-    return dict(
-        json.loads(subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout)
-    )
+def parsed() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder of the four raw IDX files; by default genlab's own")
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=2, help="of each process")
+    parser.add_argument("--seed", type=int, default=0, help="of the order; round i trains from seed + i")
+    parser.add_argument("--with", dest="contestants", action="append", required=True, metavar="NAME=PYTHON")
+    parser.add_argument("-o", "--output", type=Path, default=RESULT)
+    arguments = parser.parse_args()
+    arguments.contestants = dict(pair.split("=", 1) for pair in arguments.contestants)
+    if unknown := arguments.contestants.keys() - SCRIPTS.keys():
+        parser.error(f"unknown contestant {min(unknown)!r}; known: {', '.join(SCRIPTS)}")
+    if "genlab" not in arguments.contestants:
+        parser.error("genlab must be among the contestants: the others are compared with it")
+    if not arguments.output.parent.is_dir():
+        parser.error(f"{arguments.output}: there is no folder {arguments.output.parent}")
+    return arguments
+
+
+def rounds_of(arguments: argparse.Namespace) -> Iterator[Round]:
+    """Run every contestant once a round; yield each round's runs, in the order in which they ran."""
+    contestants, data = arguments.contestants, arguments.data or cached_digits()
+    draw, counts = random.Random(arguments.seed), {}
+    for number in range(arguments.rounds):
+        row = {}
+        for name in draw.sample(list(contestants), len(contestants)):
+            row[name] = run(name, contestants[name], data, arguments.epochs, arguments.seed + number)
+            counts[name] = row[name]["parameters"]
+            if len(set(counts.values())) > 1:
+                sys.exit(f"the models differ, so their times cannot be compared; parameters: {counts}")
+        times = "  ".join(f"{name} {row[name]['seconds']:.1f} s" for name in contestants)
+        print(f"round {number + 1}: {times}", flush=True)
+        yield row
+
+
+def summary(name: str, rounds: list[Round]) -> dict[str, object]:
+    """Return what is quoted of one contestant."""
+    ratios = [row[name]["seconds"] / row["genlab"]["seconds"] for row in rounds]
+    return {
+        "parameters": rounds[0][name]["parameters"],
+        "median_seconds": median(row[name]["seconds"] for row in rounds),
+        "median_val_loss": median(row[name]["val_loss"] for row in rounds),
+        "times_genlab": {"median": median(ratios), "interval_95": interval(ratios, median), "samples": ratios},
+    }
 
 
 def main() -> None:
-    """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--with", dest="contestants", action="append", required=True, metavar="NAME=PYTHON")
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    arguments = parser.parse_args()
-    contestants = dict(pair.split("=", 1) for pair in arguments.contestants)
-    draw = random.Random(0)
-    rounds: list[dict[str, dict[str, float]]] = []
-    for number in range(arguments.rounds):
-        order = draw.sample(list(contestants), len(contestants))
-        row = {n: epoch(n, contestants[n], arguments.data, arguments.epochs, number) for n in order}
-        rounds.append(row)
-        print(
-            f"round {number + 1}: " + "  ".join(f"{n} {row[n]['seconds']:.1f} s" for n in contestants), flush=True
-        )
-    seconds = {n: statistics.median(row[n]["seconds"] for row in rounds) for n in contestants}
-    ratios = {n: sorted(row[n]["seconds"] / row["genlab"]["seconds"] for row in rounds) for n in contestants}
+    """Measure and write, after each round what is known so far."""
+    arguments = parsed()
     result = {
         "what": "seconds an epoch of the reference recipe, one evaluation of the 10,000 test digits included",
-        "machine": {"cpu": cpu(), "cores": os.cpu_count(), "platform": platform.platform()},
-        "versions": {n: versions(python) for n, python in contestants.items()},
-        "protocol": {"rounds": arguments.rounds, "epochs_per_process": arguments.epochs, "counted": "the last"},
-        "rounds": rounds,
-        "median_seconds": seconds,
-        "times_genlab": {
-            n: {"median": statistics.median(r), "min": r[0], "max": r[-1]} for n, r in ratios.items()
+        "machine": machine(),
+        "versions": {name: versions(python) for name, python in arguments.contestants.items()},
+        "protocol": {
+            "epochs_per_process": arguments.epochs,
+            "counted": "the last epoch of each process",
+            "seed": arguments.seed,
         },
     }
-    arguments.output.write_text(json.dumps(result, indent=2) + "\n")
-    for name in contestants:
-        low, *_, high = ratios[name]
-        ratio = f"{statistics.median(ratios[name]):.2f} times genlab's ({low:.2f} to {high:.2f})"
-        print(f"{name:<20} {seconds[name]:6.1f} s   {ratio}")
+    rounds: list[Round] = []
+    for row in rounds_of(arguments):
+        rounds.append(row)
+        result["summary"] = {name: summary(name, rounds) for name in arguments.contestants}
+        result["rounds"] = rounds
+        arguments.output.write_text(json.dumps(result, indent=2) + "\n")
+    for name, found in result["summary"].items():
+        low, high = found["times_genlab"]["interval_95"]
+        print(
+            f"{name:<20} {found['median_seconds']:6.1f} s   {found['times_genlab']['median']:.2f} times genlab's "
+            f"({low:.2f} to {high:.2f})   val/loss {found['median_val_loss']:.1f}"
+        )
+    print(f"written: {arguments.output}")
 
 
 main()

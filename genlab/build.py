@@ -70,7 +70,15 @@ def build_schedule(recipe: Recipe, registry: Registry) -> Schedule:
 
 def build_trackers(recipe: Recipe, registry: Registry, folder: Path, step: int) -> list[Tracker]:
     """Build the trackers of a run in ``folder`` that goes on after ``step``."""
-    return [cast(Tracker, _part("tracker", spec, (folder, step), registry)) for spec in recipe.trackers]
+    trackers: list[Tracker] = []
+    try:
+        for spec in recipe.trackers:
+            trackers.append(cast(Tracker, _part("tracker", spec, (folder, step), registry)))  # noqa: PERF401
+    except BaseException:
+        for tracker in trackers:
+            tracker.close()
+        raise
+    return trackers
 
 
 def _part(kind: str, spec: PartSpec, positional: tuple[Any, ...], registry: Registry) -> Any:

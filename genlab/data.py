@@ -77,7 +77,7 @@ class Batches:
                 step += 1
 
     def _batches(self, order: Tensor) -> Iterator[Tensor]:
-        indices = order.to(self.x.device).split(self.batch_size)
+        indices = order.to(self.x.device).split(self.batch_size) if len(order) else ()
         if not self.stream:
             return (self._prepared(self.x.index_select(0, index)) for index in indices)
         loader = DataLoader(

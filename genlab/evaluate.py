@@ -14,28 +14,35 @@ from genlab.seeds import derive, seeded
 
 
 class Mean:
-    """Means of terms weighted by batch size, kept on the device: exact for batches of unequal size."""
+    """Means of terms weighted by batch size: exact for batches of unequal size.
+
+    Sums are kept on the device, so that the host need not wait for it; or as Python's own numbers, in double
+    precision, where it would not wait.
+    """
 
     def __init__(self, device: Device) -> None:
-        self.dtype = device.sum_dtype
+        self.waits, self.dtype = device.can.asynchronous, device.sum_dtype
         self.names: tuple[str, ...] = ()
-        self.sums: Tensor | None = None
+        self.sums: Tensor | list[float] = []
         self.count = 0
 
     def add(self, terms: Terms, examples: int) -> None:
-        """Add the terms of a batch of so many examples; the host does not wait."""
-        values = torch.stack((terms.loss, *terms.logs.values())).detach()
-        if self.sums is None:
+        """Add the terms of a batch of so many examples."""
+        values = (terms.loss, *terms.logs.values())
+        if not self.names:
             self.names = ("loss", *terms.logs)
-            self.sums = torch.zeros_like(values, dtype=self.dtype)
-        self.sums.add_(values, alpha=examples)
+            zeros = [0.0] * len(values)
+            self.sums = torch.tensor(zeros, dtype=self.dtype, device=terms.loss.device) if self.waits else zeros
+        if isinstance(self.sums, Tensor):
+            self.sums.add_(torch.stack(values).detach(), alpha=examples)
+        else:
+            self.sums = [total + value.item() * examples for total, value in zip(self.sums, values, strict=True)]
         self.count += examples
 
     def read(self) -> dict[str, float]:
         """Return the means; the host waits for the device here."""
-        if self.sums is None:
-            return {}
-        return {name: value / self.count for name, value in zip(self.names, self.sums.tolist(), strict=True)}
+        sums = self.sums.tolist() if isinstance(self.sums, Tensor) else self.sums
+        return {name: total / self.count for name, total in zip(self.names, sums, strict=True)}
 
 
 @torch.no_grad()

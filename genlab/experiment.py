@@ -7,7 +7,7 @@ import shlex
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from genlab.source import file_text
 from genlab.store import load_bundle
 from genlab.train.callbacks import Callback, Record
 from genlab.train.checkpoints import Checkpoints
+from genlab.train.determinism import only_deterministic
 from genlab.train.loop import Ended, fit
 from genlab.train.options import RunnerOption
 from genlab.train.rate import LearningRate
@@ -179,7 +180,7 @@ def _train(
     """Train, and write how it ended: after that the run is complete, whatever becomes of its plots."""
     stop = StopRequest()
     with _accounted_for(directory, stop):
-        with stop_on_signals(stop):
+        with only_deterministic(prepared.recipe.train.deterministic), stop_on_signals(stop):
             directory.log(f"data: {prepared.data.origin}")
             announce(prepared, directory.path)
             state, ended = _fit(prepared, directory, runner, stop, callbacks)
@@ -215,8 +216,8 @@ def _fit(
 
     trackers = build_trackers(recipe, installed().registry, directory.path, state.step)
     keeper = Keeper(prepared, directory, trackers)
-    keeper.restore(state)
     try:
+        keeper.restore(state)
         ended = fit(
             state,
             choice.runner,
@@ -231,8 +232,9 @@ def _fit(
             callbacks=[keeper, *callbacks],
         )
     finally:
-        for tracker in trackers:
-            tracker.close()
+        with ExitStack() as closing:  # each, whatever becomes of the others
+            for tracker in trackers:
+                closing.callback(tracker.close)
     if not state.records:
         raise KeyboardInterrupt
     return state, ended

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -112,12 +113,16 @@ def previous(path: Path) -> Path:
 
 def sync_folder(path: Path) -> None:
     """Make renames in a folder last through a power cut, where the system can."""
-    with suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that do not know how
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _beside(path: Path) -> Path:

@@ -69,7 +69,12 @@ class LatentModel(nn.Module):
     def kl_each(self, q: Distribution, z: Tensor) -> Tensor:
         """KL(q || p(z)) in nats, latent by latent ``(B, Z)`` if it is such a sum, else ``(B, 1)``."""
         p = self.prior()
-        if self.analytic_kl and isinstance(q, Independent) and isinstance(p, Independent):
+        if (
+            self.analytic_kl
+            and isinstance(q, Independent)
+            and isinstance(p, Independent)
+            and not (q.base_dist.event_shape or p.base_dist.event_shape)
+        ):
             return kl_divergence(q.base_dist, p.base_dist)
         return self.kl(q, z)[:, None]
 

@@ -55,7 +55,8 @@ def prepare(recipe: Recipe, device: str, *, where: str, command: str) -> Prepare
     on = resolve(device)
     _check_runner(options.runner, on)
     tuned = on.can.host_memory and keep_freed_memory()
-    _be_deterministic(options.deterministic)
+    if options.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which cuBLAS reads when it is first used
 
     data = build_data(recipe, registry)
     model = build_model(recipe, data.x_shape, registry)
@@ -103,15 +104,6 @@ def _check_runner(name: RunnerOption, device: Device) -> None:
         raise RecipeError(
             f"runner {name!r} is not available on {device.on.type}; available: auto, {', '.join(device.runners)}"
         )
-
-
-def _be_deterministic(wanted: bool) -> None:
-    """Have torch refuse operations that do not repeat to the last bit, or no longer."""
-    if wanted:
-        # cuBLAS reads this when it is first used.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    if wanted != torch.are_deterministic_algorithms_enabled():
-        torch.use_deterministic_algorithms(wanted)
 
 
 def _metrics(model: LatentModel, objective: Objective, x: Tensor) -> list[str]:

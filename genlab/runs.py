@@ -122,6 +122,8 @@ class RunDirectory:
             raise RunError(f"{path}: not a run directory ({error.strerror})") from None
         except ValidationError:
             raise RunError(f"{path}: damaged; the run's other files may still be whole") from None
+        except ValueError:
+            raise RunError(f"{str(path)!r}: not a path") from None
         if status.status == "running" and status.host == platform.node() and not _alive(status.pid):
             return status.model_copy(update={"status": "died"})
         return status

@@ -23,7 +23,10 @@ likelihood: bernoulli
 train: {epochs: 2, batch_size: 32}
 """
 
-TOP = "name, description, data, latent, encoder, decoder, prior, likelihood, objective, optimizer, schedule, train, checkpoint, trackers, seed"
+TOP = (
+    "name, description, data, latent, encoder, decoder, prior, likelihood, objective, optimizer, schedule, train, "
+    "checkpoint, trackers, seed"
+)
 
 Refused = Callable[..., str]
 
@@ -141,9 +144,9 @@ def test_a_broken_file(text: str | bytes, message: str, refused: Refused) -> Non
     [
         ("latent: 2", "latnet: 2", f"r.yaml:3:1: latnet: unknown option; did you mean 'latent'? allowed: {TOP}"),
         ("hidden", "hiden", "r.yaml:4:21: encoder.hiden: unknown option; did you mean 'hidden'? allowed: hidden"),
-        ("epochs", "epoch", "r.yaml:7:9: train.epoch: unknown option; did you mean 'epochs'? allowed: epochs, max_steps, max_time, batch_size, "
-         "accumulate, eval_batch_size, eval_every_epochs, eval_every_steps, precision, runner, clip_norm, ema, "
-         "early_stopping, deterministic, data, workers"),
+        ("epochs", "epoch", "r.yaml:7:9: train.epoch: unknown option; did you mean 'epochs'? allowed: epochs, "
+         "max_steps, max_time, batch_size, accumulate, eval_batch_size, eval_every_epochs, eval_every_steps, "
+         "precision, runner, clip_norm, ema, early_stopping, deterministic, data, workers"),
         ("encoder: {use: mlp", "encoder: {use: mpl", "r.yaml:4:11: encoder: unknown encoder 'mpl'; did you mean "
          "'mlp'? installed: mlp, wrapper"),
         ("likelihood: bernoulli", "likelihood: Bernoulli", "r.yaml:6:1: likelihood: unknown likelihood "

@@ -11,7 +11,7 @@ import typer
 
 from genlab.cli import data, devices, evaluate, ls, plot, plugins, resume, run, sample, show
 from genlab.cli.streams import forgive_encodings
-from genlab.errors import GenlabError, Interrupted
+from genlab.errors import GenlabError
 
 app = typer.Typer(
     name="genlab",
@@ -62,9 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except Interrupted as interrupted:
-        typer.echo(str(interrupted), err=True)
-        sys.exit(128 + interrupted.signal)
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         sys.exit(130)

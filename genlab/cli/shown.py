@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from genlab.cli.streams import Surviving
+from genlab.errors import Interrupted
 
 if TYPE_CHECKING:
     from genlab.cli.display import QuietDisplay
@@ -28,7 +29,11 @@ def shown(train: Callable[[QuietDisplay], Run], *, quiet: bool, json: bool) -> N
     else:
         display = TerminalDisplay() if console().is_terminal else PlainDisplay()
     with redirect_stdout(Surviving(sys.stdout)), display:
-        result = train(display)
+        try:
+            result = train(display)
+        except Interrupted as interrupted:
+            typer.echo(str(interrupted), err=True)
+            raise typer.Exit(128 + interrupted.signal) from None
         display.conclude(result)
     if result.signal is not None:
         raise typer.Exit(128 + result.signal)

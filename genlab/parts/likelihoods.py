@@ -8,9 +8,10 @@ from typing import Annotated, ClassVar
 import torch
 from annotated_types import Gt
 from torch import Tensor
-from torch.distributions import Bernoulli, Distribution, Independent, Normal
+from torch.distributions import Distribution, Independent, Normal
 from torch.nn import Parameter
 
+from genlab.distributions import BernoulliPixels
 from genlab.interfaces import Likelihood
 
 
@@ -26,11 +27,10 @@ class BernoulliLikelihood(Likelihood):
 
     def __init__(self, x_shape: tuple[int, ...]) -> None:
         super().__init__()
-        self.event_dims = len(x_shape)
 
     def forward(self, h: Tensor) -> Distribution:
         """Map logits h ``(B, *x_shape)`` to p(x|z): batch ``(B,)``, event ``x_shape``."""
-        return Independent(Bernoulli(logits=h, validate_args=False), self.event_dims, validate_args=False)
+        return BernoulliPixels(h)
 
 
 class GaussianLikelihood(Likelihood):

@@ -31,7 +31,7 @@ class ELBO(Objective):
     ) -> None:
         super().__init__()
         self.beta, self.warmup_steps, self.free_bits = beta, warmup_steps, free_bits
-        self.register_buffer("weight", torch.tensor(beta))
+        self.register_buffer("weight", torch.tensor(float(beta)))
 
     def at_step(self, step: int) -> None:
         """Set the weight of the KL term."""
@@ -49,5 +49,6 @@ class ELBO(Objective):
             kl, charged = each.sum(), each.clamp(min=allowance).sum()
         else:
             kl = charged = model.kl(q, z).mean()
-        weight = self.weight if self.training and self.warmup_steps else self.beta
-        return Terms(nll + weight * charged, {"nll": nll, "kl": kl})
+        if self.training and self.warmup_steps:
+            return Terms(nll + self.weight * charged, {"nll": nll, "kl": kl})
+        return Terms(torch.add(nll, charged, alpha=self.beta), {"nll": nll, "kl": kl})

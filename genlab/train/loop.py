@@ -65,6 +65,7 @@ def fit(
             if not state.evaluated and (ended or options.evaluates(state.step, state.steps_per_epoch)):
                 guard.check(state.step)
                 _evaluate(state, evaluate, options, callbacks)
+                now = time.monotonic()
                 ended = ended or _ended(state, options, now - started)
             if stop:
                 ended = "interrupted"
@@ -95,7 +96,7 @@ def _ended(state: TrainState, options: TrainOptions, seconds: float) -> Ended | 
         return "early stopping"
     if state.step >= options.steps(state.steps_per_epoch):
         return "step limit" if state.step < options.epochs * state.steps_per_epoch else "all epochs done"
-    if options.max_time is not None and seconds >= options.max_time:
+    if state.step and options.max_time is not None and seconds >= options.max_time:
         return "time limit"
     return None
 

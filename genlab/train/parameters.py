@@ -16,7 +16,17 @@ from torch.nn import Parameter
 ALIGNED = 16  # elements of float32 in 64 bytes: vector instructions like their operands at such addresses
 
 
-def flattened(params: Sequence[Parameter]) -> Parameter:
+class Vector(Parameter):
+    """A parameter that holds others, whose values and gradients are views of its own."""
+
+    @property
+    def gradient(self) -> Tensor:
+        """Its gradient, which is always there."""
+        assert self.grad is not None
+        return self.grad
+
+
+def flattened(params: Sequence[Parameter]) -> Vector:
     """Return one vector that holds ``params``; each of them becomes a view of its piece, gradient included.
 
     Values, shapes and memory layouts stay. Gaps between pieces are zero, and so are their gradients.
@@ -26,7 +36,7 @@ def flattened(params: Sequence[Parameter]) -> Parameter:
     for p in params:
         starts.append(end)
         end += -(-p.numel() // ALIGNED) * ALIGNED
-    vector = Parameter(torch.zeros(end, dtype=params[0].dtype, device=params[0].device))
+    vector = Vector(torch.zeros(end, dtype=params[0].dtype, device=params[0].device))
     vector.grad = torch.zeros_like(vector)
     for p, start in zip(params, starts, strict=True):
         dense = p.data if _dense(p) else p.data.contiguous()

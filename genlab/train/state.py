@@ -139,6 +139,8 @@ class TrainState:
             self.scaler.load_state_dict(tree["scaler"])
         self.step, self.clock = tree["step"], Clock(tree["seconds"])
         self.records = [_record(record) for record in tree["records"]]
+        if tree["best"] is not None:
+            _same_keys("the state's best", tree["best"], self.model.state_dict())
         self.best = on(tree["best"], self.device.on)
         _same_keys("the state's mean", tree["mean"], {"names": (), "sums": (), "count": ()})
         self.mean = Mean(self.device)
@@ -221,10 +223,12 @@ def _restore_optimizer(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
 
 def _make_state(optimizer: Optimizer, params: Sequence[Tensor]) -> None:
     """Let an optimizer lay out its state by a step of zero gradients; whoever calls overwrites what it changed."""
-    for p in params:
-        if p.grad is None:
-            p.grad = torch.zeros_like(p)
+    without = [p for p in params if p.grad is None]
+    for p in without:
+        p.grad = torch.zeros_like(p)
     optimizer.step()
+    for p in without:
+        p.grad = None
 
 
 def _same_keys(what: str, saved: object, expected: Mapping[Any, Any]) -> None:

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from genlab.interfaces import Terms
 from genlab.train.ema import EMA
+from genlab.train.parameters import Vector
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,12 @@ class TrainStep:
     ) -> None:
         self.loss, self.optimizer, self.scaler, self.clip_norm, self.ema = loss, optimizer, scaler, clip_norm, ema
         self.params = [p for group in optimizer.param_groups for p in group["params"]]
-        self.keeps_gradients = any(p.grad is not None for p in self.params)  # views into one vector
 
     def __call__(self, batches: Sequence[Tensor]) -> Outcome:
         """Take one step on batches of shape ``(B, *x_shape)``; return what it found, detached."""
         for p in self.params:
-            if self.keeps_gradients:
-                p.grad.zero_()  # type: ignore[union-attr]
+            if isinstance(p, Vector):
+                p.gradient.zero_()
             else:
                 p.grad = None
         examples = sum(map(len, batches))
