@@ -26,7 +26,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from genlab.interfaces import Terms
 from genlab.model import LatentModel
 from genlab.train.callbacks import Callback
-from genlab.training import choose_runner, new_state
+from genlab.assembly import choose_runner, new_state
 
 WARM, STEPS = 50, 50
 MARK = "between two steps"
@@ -37,7 +37,8 @@ GROUPS = {  # an event belongs to the nearest of these around it, or is one
     "ReluBackward0": "ReLU, backward",
     "aten::linear": "matrix products",
     "AddmmBackward0": "matrix products",
-    "Optimizer.step#Adam.step": "optimizer",
+    "aten::_foreach_add_": "optimizer",
+    "aten::_fused_adam_": "optimizer",
 }
 CONVOLUTIONS = {
     "forward": ("aten::conv2d", "aten::conv_transpose2d"),  # shapes of input, weight

@@ -26,7 +26,7 @@ from genlab.interfaces import Terms
 from genlab.prepare import Prepared
 from genlab.summary import parameter_count
 from genlab.train.callbacks import Callback, Plan
-from genlab.training import choose_runner, loss_of, new_state
+from genlab.assembly import choose_runner, loss_of, new_state
 
 RESULT = Path(__file__).parent / "results" / "train-step-local.json"
 

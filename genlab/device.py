@@ -21,6 +21,9 @@ RunnerName = Literal["eager", "compile", "graph"]
 class StepGraph(Protocol):
     """Work that is queued once and then replayed whole, without the host in between."""
 
+    def __init__(self, device: torch.device) -> None:
+        """Prepare to capture on a device."""
+
     def capture(self, work: Callable[[], T]) -> T:
         """Record what ``work`` queues, after a few rehearsals that do run; return what it returned.
 
@@ -36,19 +39,20 @@ class CUDAGraph:
 
     REHEARSALS = 3  # so that libraries have chosen their kernels and workspaces before anything is recorded
 
-    def __init__(self) -> None:
-        self.graph = torch.cuda.CUDAGraph()
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.graph = device, torch.cuda.CUDAGraph()
 
     def capture(self, work: Callable[[], T]) -> T:
         """Rehearse on a stream of its own, as capture demands, then record."""
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            for _ in range(self.REHEARSALS):
-                work()
-        torch.cuda.current_stream().wait_stream(aside)
-        with torch.cuda.graph(self.graph):
-            return work()
+        with torch.cuda.device(self.device):
+            aside = torch.cuda.Stream()
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                for _ in range(self.REHEARSALS):
+                    work()
+            torch.cuda.current_stream().wait_stream(aside)
+            with torch.cuda.graph(self.graph):
+                return work()
 
     def replay(self) -> None:
         """Launch the graph."""
@@ -186,7 +190,7 @@ def resolve(name: str = "auto") -> Device:
     """
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     if name == "auto":
-        return _device(accelerator or torch.device("cpu"))
+        return available()[0] if accelerator is None else _device(_current(accelerator))
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -196,7 +200,12 @@ def resolve(name: str = "auto") -> Device:
     count = torch.accelerator.device_count() if accelerator else 0
     if accelerator is None or device.type != accelerator.type or (device.index or 0) >= count:
         raise DeviceError(f"device {name!r} is not available here; available: {_available(accelerator)}")
-    return _device(device)
+    return _device(device if device.index is not None else _current(device))
+
+
+def _current(device: torch.device) -> torch.device:
+    """Give an accelerator its index; without one it means the current device."""
+    return torch.device(device.type, torch.accelerator.current_device_index())
 
 
 def _device(device: torch.device) -> Device:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ class Mean:
     """
 
     def __init__(self, device: Device) -> None:
-        self.waits, self.dtype = device.can.asynchronous, device.sum_dtype
+        self.waits, self.dtype, self.on = device.can.asynchronous, device.sum_dtype, device.on
         self.names: tuple[str, ...] = ()
         self.sums: Tensor | list[float] = []
         self.count = 0
@@ -32,12 +32,18 @@ class Mean:
         if not self.names:
             self.names = ("loss", *terms.logs)
             zeros = [0.0] * len(values)
-            self.sums = torch.tensor(zeros, dtype=self.dtype, device=terms.loss.device) if self.waits else zeros
+            self.sums = torch.tensor(zeros, dtype=self.dtype, device=self.on) if self.waits else zeros
         if isinstance(self.sums, Tensor):
             self.sums.add_(torch.stack(values).detach(), alpha=examples)
         else:
             self.sums = [total + value.item() * examples for total, value in zip(self.sums, values, strict=True)]
         self.count += examples
+
+    def restore(self, names: Sequence[str], sums: Tensor | Sequence[float], count: int) -> None:
+        """Become a mean that was saved, on whatever device."""
+        self.names, self.count = tuple(names), count
+        values = sums.tolist() if isinstance(sums, Tensor) else list(sums)
+        self.sums = torch.tensor(values, dtype=self.dtype, device=self.on) if self.waits else values
 
     def read(self) -> dict[str, float]:
         """Return the means; the host waits for the device here."""

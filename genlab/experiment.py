@@ -11,9 +11,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from genlab.build import build_trackers
 from genlab.device import available
-from genlab.errors import GenlabError, Interrupted, RecipeError
+from genlab.errors import DeviceError, GenlabError, Interrupted, RecipeError
 from genlab.evaluate import active_units, evaluate
 from genlab.files import write_text
 from genlab.keeper import Keeper, best_of
@@ -33,14 +35,20 @@ from genlab.train.options import RunnerOption
 from genlab.train.rate import LearningRate
 from genlab.train.signals import StopRequest, stop_on_signals, until
 from genlab.train.state import TrainState
-from genlab.training import choose_runner, new_state
+from genlab.assembly import choose_runner, new_state
 
 log = logging.getLogger(__name__)
 
 Announce = Callable[[Prepared, Path], None]
 
-CHANGEABLE = ("train.epochs", "train.max_steps", "train.max_time", "train.early_stopping", "checkpoint")
+CHANGEABLE = ("train.epochs", "train.max_steps", "train.max_time", "train.early_stopping.patience", "checkpoint")
 """What a resumed run may change: how long it goes on, and how often it is saved."""
+
+
+OUT_OF_MEMORY = "the device's memory is full; a smaller train.batch_size, with train.accumulate to make up for it, helps"
+NOT_DETERMINISTIC = "train.deterministic allows only operations that repeat to the last bit"
+
+DRAWN = 20_000  # validation examples that plots are drawn from, at most
 
 
 @dataclass(frozen=True)
@@ -89,13 +97,15 @@ def run(
     stops being finite, the run's status then being "failed", and ``Interrupted`` (a ``KeyboardInterrupt``) if
     a run is interrupted before its first evaluation, when there is no model to keep, or a second time.
     """
+    if resume not in ("never", "auto"):
+        raise RecipeError(f"resume={resume!r}: 'never' or 'auto' is expected; for one run there is genlab.resume")
     started, path, given = time.monotonic(), Path(recipe), overrides or {}
     written = file_text(path)
     parsed = parse_recipe(written, str(path), given, registry=installed().registry)
     root = Path(runs) if runs else runs_root()
     if resume == "auto" and (found := unfinished(parsed, root)) is not None:
         log.info("going on with %s", found)
-        return _resume(RunDirectory(found), parsed, "auto", plots, callbacks, announce, started)
+        return _resume(RunDirectory(found), parsed, device, plots, callbacks, announce, started)
     command = shlex.join(
         ["genlab", "run", str(path), *(f"{key}={as_typed(value)}" for key, value in given.items())]
     )
@@ -160,10 +170,11 @@ def _resume(
             where=str(directory.path / "resolved.yaml"),
             command=before.command,
         )
-        directory.restart()
-        write_text(directory.path / "resolved.yaml", recipe.to_yaml())
         runner: RunnerOption = before.runner if prepared.environment.on == before.on else recipe.train.runner
         now = prepared.environment.model_copy(update={"runner": runner})
+        with _accounted_for(directory, StopRequest()):
+            directory.restart()
+            write_text(directory.path / "resolved.yaml", recipe.to_yaml())
         if differences := before.differences(now):
             warning = (
                 f"not what the run was done with so far, so the last bits may differ: {'; '.join(differences)}"
@@ -184,7 +195,7 @@ def _train(
             directory.log(f"data: {prepared.data.origin}")
             announce(prepared, directory.path)
             state, ended = _fit(prepared, directory, runner, stop, callbacks)
-        outcome = _outcome(prepared, directory, state, ended, stop, time.monotonic() - started)
+            outcome = _outcome(prepared, directory, state, ended, stop, time.monotonic() - started)
         if plots and not stop:
             _draw(prepared, directory, outcome)
     return outcome
@@ -243,11 +254,11 @@ def _fit(
 def _outcome(
     prepared: Prepared, directory: RunDirectory, state: TrainState, ended: Ended, stop: StopRequest, seconds: float
 ) -> Run:
-    kept, record = load_bundle(directory.model, str(prepared.device.on)), best_of(state.records)
-    active = active_units(kept.encode(prepared.data.prepare(prepared.val_examples.x)))
     status: State = "interrupted" if ended == "interrupted" else "completed"
-    directory.log(f"{status}: {ended}; {active} of {kept.latent} latents active")
     directory.finish(status, ended)
+    kept, record = load_bundle(directory.model, str(prepared.device.on)), best_of(state.records)
+    active = active_units(torch.cat([kept.encode(x) for x in prepared.val]))
+    directory.log(f"{status}: {ended}; {active} of {kept.latent} latents active")
     return Run(
         recipe=prepared.recipe,
         directory=directory.path,
@@ -267,7 +278,8 @@ def _outcome(
 def _draw(prepared: Prepared, directory: RunDirectory, outcome: Run) -> None:
     from genlab.plots import Subject, draw_all
 
-    x, label = prepared.data.prepare(prepared.val_examples.x), prepared.val_examples.label
+    x, label = prepared.val_examples.x[:DRAWN], prepared.val_examples.label
+    x, label = prepared.data.prepare(x), None if label is None else label[:DRAWN]
     rows = [record_json(record) for record in outcome.records]
     draw_all(Subject(outcome.model, x, label, rows, best_epoch=outcome.epoch), directory.plots)
 
@@ -282,8 +294,12 @@ def _accounted_for(directory: RunDirectory, stop: StopRequest) -> Iterator[None]
         raise Interrupted(f"interrupted; {_kept(directory)}", stop.signal or signal.SIGINT) from None
     except BaseException as error:
         _end(directory, "failed", str(error).partition("\n")[0])
+        if isinstance(error, torch.OutOfMemoryError):
+            raise DeviceError(f"{OUT_OF_MEMORY}\n{_kept(directory)}") from error
+        if isinstance(error, RuntimeError) and "deterministic" in str(error):
+            raise DeviceError(f"{NOT_DETERMINISTIC}: {error}\n{_kept(directory)}") from error
         if isinstance(error, GenlabError):
-            raise type(error)(f"{error}\n{_kept(directory)}") from error
+            error.args = (f"{error}\n{_kept(directory)}",)
         raise
 
 

@@ -59,24 +59,6 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """Fill a folder that appears as ``path``, in place of an older one, when the block ends without an error."""
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = _beside(path)
-        new.mkdir()
-        try:
-            yield new
-            sync_folder(new)
-            shutil.rmtree(path, ignore_errors=True)
-            new.rename(path)
-            sync_folder(path.parent)
-        except BaseException:
-            shutil.rmtree(new, ignore_errors=True)
-            raise
-
-
-@contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
     """Fill a new folder that takes the place of ``path`` when the block ends, and vanishes if it raises.
 

@@ -46,21 +46,13 @@ class Precision:
             return _AS_IT_IS
         return torch.autocast(self.device_type, enabled=False)
 
-    @property
-    def scaled(self) -> bool:
-        """Whether gradients are scaled, because they would underflow."""
-        return self.name == "fp16"
-
-    def scaler(self, *, withhold: bool = False) -> GradScaler:
-        """A gradient scaler for fp16; for other precisions one that does nothing.
+    def scaler(self) -> GradScaler:
+        """A gradient scaler for fp16, whose gradients would underflow; for other precisions one that does nothing.
 
         It starts at 2^10: losses here are sums over pixels, whose gradients overflow at torch's 2^16, and each
-        overflow costs a step. It grows by itself. withhold: even if nothing is to be scaled, return one that
-        stays at 1 and withholds, on the device, updates by gradients that are not finite.
+        overflow costs a step. It grows by itself.
         """
-        if self.scaled:
-            return GradScaler(self.device_type, init_scale=2.0**10)
-        return GradScaler(self.device_type, init_scale=1.0, growth_interval=2**31 - 1, enabled=withhold)
+        return GradScaler(self.device_type, init_scale=2.0**10, enabled=self.name == "fp16")
 
 
 def resolve_precision(name: Name, device: Device) -> Precision:

@@ -112,6 +112,8 @@ def _metrics(model: LatentModel, objective: Objective, x: Tensor) -> list[str]:
     objective.eval()
     with torch.no_grad(), seeded(0, model.device):
         terms = objective(model, x)
+    model.train()
+    objective.train()
     return [f"{split}/{name}" for split in ("train", "val") for name in ("loss", *terms.logs)]
 
 

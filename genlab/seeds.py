@@ -47,7 +47,7 @@ class RandomState:
         random.setstate(self.python)
         np.random.set_state(self.numpy)  # noqa: NPY002
         torch.set_rng_state(self.cpu)
-        if self.device is not None:
+        if self.device is not None and device.type != "cpu":
             _DeviceState(device).set(self.device)
 
 

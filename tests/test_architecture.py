@@ -27,7 +27,7 @@ LAYERS = [
     {"recipe", "environment", "lock"},
     {"build", "runs"},
     {"store", "prepare"},
-    {"card", "training"},
+    {"card", "assembly"},
     {"keeper"},
     {"experiment"},
     {"cli", "__main__"},

@@ -185,6 +185,23 @@ def test_resume_in_the_same_environment_says_nothing(bars: Path, caplog: pytest.
     assert caplog.text == ""
 
 
+@pytest.mark.parametrize("elsewhere", ["device", "cpu"])
+def test_resume_on_another_kind_of_device_drops_what_means_nothing_there(elsewhere: str, bars: Path) -> None:
+    """A state from an accelerator has its random state, a scaler's, and sums in a tensor; and the other way round."""
+    from genlab.train.checkpoints import Checkpoints
+
+    directory = interrupted(bars, OVERRIDES, 9)
+    checkpoints = Checkpoints(directory / "checkpoints")
+    state = checkpoints.load()
+    if elsewhere == "device":
+        state["random"]["device"] = torch.zeros(16, dtype=torch.uint8)
+        state["mean"]["sums"] = torch.tensor(state["mean"]["sums"], dtype=torch.float64)
+        state["scaler"] = {"scale": 1024.0, "growth_factor": 2.0, "backoff_factor": 0.5, "growth_interval": 2000,
+                           "_growth_tracker": 0}  # fmt: skip
+    checkpoints.save((9, 1), state)
+    assert genlab.resume(directory, plots=False).records[-1].step == LAST
+
+
 def test_resume_leaves_the_callers_random_state_alone(bars: Path) -> None:
     directory = interrupted(bars, OVERRIDES, 9)
     before = torch.get_rng_state()
@@ -222,6 +239,28 @@ def test_resume_auto_goes_on_with_the_unfinished_run_of_this_recipe_or_starts_on
     assert code(["run", str(bars), "train.epochs=4", "--resume", "auto", "-q"]) == 0  # that one is done
     assert capsys.readouterr().out != f"{directory}\n"
     assert len(known_runs()) == 2
+
+
+def test_resume_auto_and_nothing_else_is_understood(bars: Path) -> None:
+    with pytest.raises(RecipeError, match="'never' or 'auto' is expected"):
+        genlab.run(bars, resume="always")
+
+
+def test_resume_forgets_the_checkpoints_of_a_time_that_it_went_back_from(bars: Path) -> None:
+    """The newest is damaged: what is saved next must leave two whole ones, not a whole and a damaged one."""
+    directory = interrupted(bars, OVERRIDES, 13)
+    older, newer = sorted((directory / "checkpoints").iterdir())
+    (newer / "state.json").write_bytes(b"")
+    saved: list[list[str]] = []
+
+    class After(Callback):
+        def on_step(self, epoch: int, step: int, terms: Terms, examples: int) -> None:
+            saved.append(sorted(path.name for path in (directory / "checkpoints").iterdir()))
+
+    genlab.resume(directory, {"checkpoint.every_steps": 1}, plots=False, callbacks=[After()])
+    assert [older.name, newer.name] in saved
+    assert all(newer.name not in names for names in saved[2:4])
+    assert older.name in saved[2]
 
 
 def test_resume_auto_takes_no_run_of_another_recipe(bars: Path) -> None:

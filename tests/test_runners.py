@@ -23,11 +23,15 @@ from genlab.train.choice import choose
 from genlab.train.state import TrainState
 from genlab.train.step import Outcome
 from genlab.train.tree import copied
-from genlab.training import choose_runner, new_state
+from genlab.assembly import choose_runner, new_state
 from tests.test_resume import result
 
 RUNNERS: list[Any] = ["eager", "compile", "graph"]
 PRECISIONS = ["fp32", "bf16", "fp16"]
+
+
+TRAINING: list[Callable[[], bool]] = [lambda: True]
+"""Whether the model that is about to be recorded or compiled is in training mode."""
 
 
 class FakeGraph:
@@ -39,11 +43,12 @@ class FakeGraph:
 
     made: ClassVar[list[FakeGraph]] = []
 
-    def __init__(self) -> None:
+    def __init__(self, on: torch.device) -> None:
         self.replays = 0
         FakeGraph.made.append(self)
 
     def capture(self, work: Callable[[], Any]) -> Any:
+        assert TRAINING[-1]()  # what is recorded is a training step
         for _ in range(3):
             work()
         self.work, self.outcome = work, work()
@@ -75,6 +80,7 @@ def quick_compile(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     def traced(loss: Any, *, options: dict[str, Any], dynamic: bool) -> Any:
         asked.append(options)
+        assert TRAINING[-1]()
         torch._dynamo.reset()
         return real(loss, backend="aot_eager", dynamic=dynamic)
 
@@ -116,12 +122,14 @@ def test_building_a_runner_leaves_the_state_as_it_was_to_the_last_bit(
 ) -> None:
     parts = prepared(bars, train__precision=precision, train__ema={"decay": 0.9}, objective__warmup_steps=9)
     state = new_state(parts)
+    TRAINING.append(lambda: parts.model.training and parts.objective.training)
     before = settled(state)
     torch.manual_seed(7)
     draws = torch.get_rng_state()
     choose_runner(parts, state, runner)
     assert equal(settled(state) | {"random": None}, before | {"random": None})
     assert torch.equal(torch.get_rng_state(), draws)
+    TRAINING.pop()
 
 
 @pytest.mark.parametrize("runner", RUNNERS[1:])
@@ -183,14 +191,16 @@ def test_a_graph_resumes_exactly(bars: Path, graphs: list[FakeGraph]) -> None:
 
 
 def test_a_graph_withholds_an_update_that_is_not_finite_without_asking_the_device(
-    bars: Path, graphs: list[FakeGraph]
+    bars: Path, graphs: list[FakeGraph], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What an asynchronous device does: the scaler, which stays at one, decides there."""
+    """What an asynchronous device does: the optimizer's fused kernels decide there."""
     parts = prepared(bars)
+    asynchronous = replace(parts.device, can=replace(parts.device.can, asynchronous=True))
+    parts = replace(parts, device=asynchronous)
     state = new_state(parts)
-    state.scaler = parts.model.precision.scaler(withhold=True)
     step = choose_runner(parts, state, "graph").runner
     (x,) = next(parts.train.after(0))
+    monkeypatch.setattr(Tensor, "item", None)  # which would make the device wait, and fail in a capture
     step([x])
     before = [p.detach().clone() for p in parts.model.parameters()]
     step([x * float("nan")])
@@ -308,3 +318,74 @@ def test_modules_with_buffers_are_restored_too(bars: Path) -> None:
         assert norm.running_mean is not None
         assert norm.running_mean.any()
     assert not norm.running_mean.any()
+
+
+class Grudging(torch.optim.Optimizer):
+    """An optimizer whose state is neither tensors nor zero at the start, and partly common to all parameters."""
+
+    def __init__(self, params: Any, fused: bool) -> None:
+        super().__init__(params, {"lr": 0.01})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        common = self.state["common"]  # type: ignore[index]
+        common["steps"] = common.get("steps", 0) + 1
+        for p in self.param_groups[0]["params"]:
+            state = self.state[p]
+            state.setdefault("size", torch.ones_like(p))
+            state["steps"] = state.get("steps", 0) + 1
+            state["size"].mul_(0.9)
+            p.sub_(self.param_groups[0]["lr"] * state["size"] * p.grad.sign() / state["steps"])
+
+
+@pytest.mark.parametrize("runner", ["eager", "compile"])
+def test_an_optimizer_of_another_kind_starts_fresh_after_a_rehearsal_and_resumes(
+    runner: str, bars: Path, quick_compile: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.test_resume import interrupted, resumed
+
+    registry = installed().registry
+    monkeypatch.setattr(registry, "_parts", dict(registry._parts))
+    registry.register("grudging", Grudging, "tests")
+    settings = {"optimizer": "grudging", "train.epochs": 4, "train.runner": runner}
+    run = genlab.run(bars, settings, plots=False, device="cpu")
+    (steps,) = {state["steps"] for state in _optimizer_states(run.directory).values()}
+    assert steps == 4 * 7  # no rehearsal is among them
+    assert resumed(interrupted(bars, settings, 10)) == result(run.directory)
+
+
+def _optimizer_states(directory: Path) -> dict[Any, Any]:
+    from genlab.train.checkpoints import Checkpoints
+
+    return dict(Checkpoints(directory / "checkpoints").load()["optimizer"]["state"])
+
+
+def test_auto_puts_the_learning_rate_back_if_the_graph_was_slower(bars: Path, graphs: Any, quick_compile: Any) -> None:
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr(choice, "WORTH", dict.fromkeys(choice.WORTH, 0.0))
+    times = iter([1.0, 2.0, 3.0])
+    monkey.setattr(choice, "_seconds", lambda *_: next(times))
+    parts = prepared(bars)
+    state = new_state(parts)
+    assert choose_runner(parts, state, "auto").name == "eager"
+    monkey.undo()
+    (group,) = state.optimizer.param_groups
+    assert isinstance(group["lr"], float)
+    assert group["capturable"] is False
+
+
+def test_a_step_that_cannot_be_recorded_is_a_message_and_auto_passes_over_it(
+    bars: Path, graphs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def capture(self: FakeGraph, work: Any) -> Any:
+        work()
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(FakeGraph, "capture", capture)
+    monkeypatch.setattr(choice, "WORTH", {"eager": 0.0, "graph": 0.0, "compile": 1e9})
+    settings = {"train.precision": "fp16", "train.epochs": 2}
+    with pytest.raises(GenlabError, match=r"cannot be recorded \(operation not permitted.*--runner eager"):
+        genlab.run(bars, settings | {"train.runner": "graph"}, device="cpu")
+    auto = genlab.run(bars, settings | {"train.runner": "auto"}, plots=False, device="cpu")
+    eager = genlab.run(bars, settings, plots=False, device="cpu")
+    assert result(auto.directory)["model/model.safetensors"] == result(eager.directory)["model/model.safetensors"]

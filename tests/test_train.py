@@ -311,7 +311,7 @@ def outcome(loss: float, norm: float = 1.0) -> Outcome:
 
 @pytest.mark.parametrize("what", ["loss", "gradient"])
 def test_on_an_asynchronous_device_the_first_bad_step_is_named_though_seen_later(what: str) -> None:
-    guard = FiniteGuard(device.Device(torch.device("cpu"), device._UNKNOWN), NO_SCALER, scaled=False)
+    guard = FiniteGuard(device.Device(torch.device("cpu"), device._UNKNOWN), NO_SCALER)
     for step in range(1, POLL):
         bad = math.nan if step in (7, 30) else 1.0
         guard.watch(outcome(bad) if what == "loss" else outcome(1.0, bad), step)

@@ -20,7 +20,7 @@ from genlab.train.loop import fit
 from genlab.train.rate import LearningRate
 from genlab.train.signals import StopRequest
 from genlab.train.state import TrainState
-from genlab.training import choose_runner, new_state
+from genlab.assembly import choose_runner, new_state
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "mnist_cvae.yaml"
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -198,12 +196,3 @@ def _short(path: Path) -> str:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
         return str(path)
-
-
-def _program(name: str) -> str:
-    """A program of this environment as one would type it: by its name if that finds it, else by its path."""
-    own = Path(sys.executable).parent / name
-    found = shutil.which(name)
-    if not own.exists() or (found and Path(found) == own):
-        return name
-    return _short(own)

@@ -111,3 +111,6 @@ class SGD(torch.optim.SGD):
         super().__init__(
             params, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, fused=fused
         )
+        # torch would leave them as memory happens to be if the very first step is withheld.
+        for p in (p for group in self.param_groups if momentum for p in group["params"]):
+            self.state[p]["momentum_buffer"] = torch.zeros_like(p)

@@ -20,7 +20,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from genlab.errors import RunError
-from genlab.files import new_folder, write_bytes
+from genlab.files import replaced_folder, write_bytes
 from genlab.train.tree import Tree, pack, unpack
 
 FORMAT = 1
@@ -82,12 +82,14 @@ class Checkpoints:
         }
         manifest = Manifest.model_validate({"format": FORMAT, "step": step, "files": files})
         path = self.folder / f"{step:08}-{evaluations:04}"
-        with new_folder(path) as new:
+        with replaced_folder(path) as new:
             for name, data in contents.items():
                 write_bytes(new / name, data)
             write_bytes(new / MANIFEST, manifest.model_dump_json(indent=2).encode())
-        for old in list(self._newest_first())[self.keep :]:
-            shutil.rmtree(old, ignore_errors=True)
+        kept = [other for other in self._newest_first() if _position(other) <= position]
+        for other in self._newest_first():  # later ones are damaged, or of a time that was gone back from
+            if other not in kept[: self.keep]:
+                shutil.rmtree(other, ignore_errors=True)
         return path
 
     def load(self) -> Tree | None:

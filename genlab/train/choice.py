@@ -55,6 +55,7 @@ def choose(
     The one that would be done first with ``steps`` steps is chosen. A candidate that fails is passed over, and
     so is one whose preparation alone would not pay.
     """
+    settings = [(group, dict(group)) for group in state.optimizer.param_groups]
     best: Choice | None = None
     figures: dict[str, Measured] = {}
     for name, build in builders.items():
@@ -76,6 +77,9 @@ def choose(
         if best is None or figures[name].step * steps < figures[best.name].step * steps:
             best = Choice(name, runner)
     assert best is not None
+    if best.name != "graph":  # which needs another kind of learning rate
+        for group, before in settings:
+            group.update(before)
     best.figures = figures
     return best
 

@@ -25,9 +25,9 @@ class FiniteGuard:
     scaler: if it scales (fp16), gradients may overflow: it withholds those steps and halves its scale.
     """
 
-    def __init__(self, device: Device, scaler: GradScaler, *, scaled: bool) -> None:
+    def __init__(self, device: Device, scaler: GradScaler) -> None:
         self.waits = not device.can.asynchronous  # the CPU has the values already
-        self.scaler, self.scaled = scaler, scaled
+        self.scaler, self.scaled = scaler, scaler.is_enabled()
         self.first = torch.full((2,), _NEVER, dtype=torch.int64, device=device.on)  # of the loss, of the gradient
 
     def watch(self, outcome: Outcome, step: int) -> None:

@@ -49,7 +49,7 @@ def fit(
     plan = Plan(options.epochs, steps, state.steps_per_epoch, state.step, options.eval_every_steps is None)
     for callback in callbacks:
         callback.on_start(plan)
-    guard = FiniteGuard(device, state.scaler, scaled=state.model.precision.scaled)
+    guard = FiniteGuard(device, state.scaler)
     groups = batches.after(state.step, options.accumulate)
     started = saved_at = state.clock.start()
     saved = state.position

@@ -29,7 +29,8 @@ class Vector(Parameter):
 def flattened(params: Sequence[Parameter]) -> Vector:
     """Return one vector that holds ``params``; each of them becomes a view of its piece, gradient included.
 
-    Values, shapes and memory layouts stay. Gaps between pieces are zero, and so are their gradients.
+    Values, shapes and memory layouts stay. Gaps between pieces are zero, and so are their gradients. A parameter
+    that no gradient reaches has one of zeros, not none: momentum and weight decay still move it.
     The parameters must share one dtype and device, and must not be moved to another afterwards.
     """
     starts, end = [], 0

@@ -84,10 +84,18 @@ def graphed(state: TrainState, step: TrainStep, batches: Sequence[Tensor], devic
             group["capturable"] = True
         if not isinstance(group["lr"], Tensor):
             group["lr"] = torch.tensor(float(group["lr"]), device=device.on)
+    state.optimizer._warned_capturable_if_run_uncaptured = True  # type: ignore[attr-defined]  # rehearsals are meant
     inputs = [x.clone(memory_format=torch.preserve_format) for x in batches]
-    graph = device.can.graph()
-    with state.unchanged():
-        outcome = graph.capture(lambda: step(inputs))
+    graph = device.can.graph(device.on)
+    try:
+        with state.unchanged():
+            outcome = graph.capture(lambda: step(inputs))
+    except GenlabError:
+        raise
+    except Exception as error:
+        state.scaler = state.model.precision.scaler()  # the old one may have been left in the middle of a step
+        reason = str(error).strip().partition("\n")[0]
+        raise DeviceError(f"this model's step cannot be recorded ({reason}); use --runner eager") from error
 
     def run(group: Sequence[Tensor]) -> Outcome:
         if [x.shape for x in group] != [x.shape for x in inputs]:

@@ -134,7 +134,7 @@ class TrainState:
             _same_keys("the state's ema", tree["ema"], {"averages": (), "steps": ()})
             _fill("ema", dict(enumerate(self.ema.averages)), dict(enumerate(tree["ema"]["averages"])))
             self.ema.steps.copy_(tree["ema"]["steps"])
-        if self.scaler.is_enabled():
+        if self.scaler.is_enabled() and tree["scaler"]:  # there is none in a state from another precision
             _same_keys("the state's scaler", tree["scaler"], self.scaler.state_dict())
             self.scaler.load_state_dict(tree["scaler"])
         self.step, self.clock = tree["step"], Clock(tree["seconds"])
@@ -144,8 +144,7 @@ class TrainState:
         self.best = on(tree["best"], self.device.on)
         _same_keys("the state's mean", tree["mean"], {"names": (), "sums": (), "count": ()})
         self.mean = Mean(self.device)
-        self.mean.names, self.mean.count = tuple(tree["mean"]["names"]), tree["mean"]["count"]
-        self.mean.sums = on(tree["mean"]["sums"], self.device.on)
+        self.mean.restore(tree["mean"]["names"], tree["mean"]["sums"], tree["mean"]["count"])
         saved = tree["random"]
         numpy = saved["numpy"] | {"state": _with_array(saved["numpy"]["state"])}
         self.random = RandomState(saved["python"], numpy, saved["cpu"], saved["device"])
@@ -208,7 +207,9 @@ def _restore_optimizer(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
         _make_state(optimizer, params)
     for i, p in enumerate(params):
         if i not in saved["state"]:  # a parameter that had no gradient yet, or all of them, before the first step
-            for value in optimizer.state.get(p, {}).values():
+            if not getattr(optimizer, "graphable", False):
+                optimizer.state.pop(p, None)
+            for value in optimizer.state.get(p, {}).values():  # a graph has their addresses; they begin at zero
                 if isinstance(value, Tensor):
                     value.zero_()
             continue
@@ -219,6 +220,8 @@ def _restore_optimizer(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
                 _fill("optimizer", {key: own[key]}, {key: value})
             else:
                 own[key] = value
+    for key in saved["state"].keys() - set(range(len(params))):  # what an optimizer keeps for all of them
+        optimizer.state[key] = saved["state"][key]
 
 
 def _make_state(optimizer: Optimizer, params: Sequence[Tensor]) -> None:

@@ -28,11 +28,12 @@ class Outcome:
 class TrainStep:
     """Moves the parameters once against the gradient of the mean loss over one or more batches.
 
-    loss: maps x ``(B, *x_shape)`` to its terms. scaler: see ``Precision.scaler``. clip_norm: the gradient is
+    loss: maps x ``(B, *x_shape)`` to its terms. scaler: see ``Precision.scaler``. waits: the host reads
+    values, which costs nothing on the CPU. clip_norm: the gradient is
     scaled down to this norm where it is longer (Pascanu et al. 2013). ema: follows the parameters.
 
     Several batches are as one larger batch: each counts by its examples. An update whose loss or gradient is
-    not finite is withheld: by the scaler, on the device, or on the host where that need not wait.
+    not finite is withheld: by the host if it waits, else on the device by the optimizer's fused kernels.
     """
 
     def __init__(
@@ -41,10 +42,12 @@ class TrainStep:
         optimizer: Optimizer,
         scaler: GradScaler,
         *,
+        waits: bool = True,
         clip_norm: float | None = None,
         ema: EMA | None = None,
     ) -> None:
         self.loss, self.optimizer, self.scaler, self.clip_norm, self.ema = loss, optimizer, scaler, clip_norm, ema
+        self.waits = waits
         self.params = [p for group in optimizer.param_groups for p in group["params"]]
 
     def __call__(self, batches: Sequence[Tensor]) -> Outcome:
@@ -74,11 +77,19 @@ class TrainStep:
         if self.scaler.is_enabled():
             self.scaler.step(self.optimizer)
             self.scaler.update()
-        elif math.isfinite(loss.item()) and math.isfinite(norm.item()):  # only where the host has them already
+        elif not self.waits:
+            self._step_on_device(loss, norm)
+        elif math.isfinite(loss.item()) and math.isfinite(norm.item()):
             self.optimizer.step()
         if self.ema is not None:
             self.ema.update()
         return norm
+
+    def _step_on_device(self, loss: Tensor, norm: Tensor) -> None:
+        """Step, and let fused kernels withhold it there, in the way that torch's own scaler tells them to."""
+        self.optimizer.grad_scale = None  # type: ignore[attr-defined]
+        self.optimizer.found_inf = (~(loss.isfinite() & norm.isfinite())).float()  # type: ignore[attr-defined]
+        self.optimizer.step()
 
 
 def _mean(terms: Sequence[Terms], shares: Sequence[float]) -> Terms:

@@ -25,7 +25,7 @@ def new_state(prepared: Prepared) -> TrainState:
         model=prepared.model,
         objective=prepared.objective,
         optimizer=optimizer,
-        scaler=prepared.model.precision.scaler(withhold=prepared.device.can.asynchronous),
+        scaler=prepared.model.precision.scaler(),
         ema=EMA(params, options.ema.decay) if options.ema else None,
         device=prepared.device,
         steps_per_epoch=prepared.train.steps_per_epoch(options.accumulate),
@@ -47,12 +47,17 @@ def choose_runner(prepared: Prepared, state: TrainState, name: RunnerOption) -> 
     """Return the runner of that name, or with ``auto`` the one that measures fastest for the steps left."""
     options, device = prepared.recipe.train, prepared.device
     loss = loss_of(prepared)
+    fused = getattr(state.optimizer, "_step_supports_amp_scaling", False)
+    waits = not (device.can.asynchronous and fused)  # other optimizers cannot withhold an update by themselves
+    state.model.train()  # what is recorded or compiled is a training step
+    state.objective.train()
 
     def step_of(transform: Transform | None) -> TrainStep:
         return TrainStep(
             loss if transform is None else transform(loss),
             state.optimizer,
             state.scaler,
+            waits=waits,
             clip_norm=options.clip_norm,
             ema=state.ema,
         )
