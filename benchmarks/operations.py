@@ -23,10 +23,10 @@ from torch.autograd.profiler_util import FunctionEvent
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile, record_function
 
+from genlab.assembly import choose_runner, new_state
 from genlab.interfaces import Terms
 from genlab.model import LatentModel
 from genlab.train.callbacks import Callback
-from genlab.assembly import choose_runner, new_state
 
 WARM, STEPS = 50, 50
 MARK = "between two steps"

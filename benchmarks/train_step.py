@@ -22,11 +22,11 @@ from loops import REFERENCE, TINY, genlab_loop, loop_by_hand, loss_by_hand, post
 from measure import interval, load, machine, versions
 from operations import operations, table
 
+from genlab.assembly import choose_runner, loss_of, new_state
 from genlab.interfaces import Terms
 from genlab.prepare import Prepared
 from genlab.summary import parameter_count
 from genlab.train.callbacks import Callback, Plan
-from genlab.assembly import choose_runner, loss_of, new_state
 
 RESULT = Path(__file__).parent / "results" / "train-step-local.json"
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from genlab.assembly import choose_runner, new_state
 from genlab.build import build_trackers
 from genlab.device import available
 from genlab.errors import DeviceError, GenlabError, Interrupted, RecipeError
@@ -35,7 +36,6 @@ from genlab.train.options import RunnerOption
 from genlab.train.rate import LearningRate
 from genlab.train.signals import StopRequest, stop_on_signals, until
 from genlab.train.state import TrainState
-from genlab.assembly import choose_runner, new_state
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,9 @@ CHANGEABLE = ("train.epochs", "train.max_steps", "train.max_time", "train.early_
 """What a resumed run may change: how long it goes on, and how often it is saved."""
 
 
-OUT_OF_MEMORY = "the device's memory is full; a smaller train.batch_size, with train.accumulate to make up for it, helps"
+OUT_OF_MEMORY = (
+    "the device's memory is full; a smaller train.batch_size, with train.accumulate to make up for it, helps"
+)
 NOT_DETERMINISTIC = "train.deterministic allows only operations that repeat to the last bit"
 
 DRAWN = 20_000  # validation examples that plots are drawn from, at most

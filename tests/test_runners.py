@@ -14,6 +14,7 @@ from torch.utils import _pytree as pytree
 
 import genlab
 from genlab import device
+from genlab.assembly import choose_runner, new_state
 from genlab.errors import GenlabError
 from genlab.plugins import installed
 from genlab.prepare import Prepared, prepare
@@ -23,7 +24,6 @@ from genlab.train.choice import choose
 from genlab.train.state import TrainState
 from genlab.train.step import Outcome
 from genlab.train.tree import copied
-from genlab.assembly import choose_runner, new_state
 from tests.test_resume import result
 
 RUNNERS: list[Any] = ["eager", "compile", "graph"]
@@ -360,7 +360,9 @@ def _optimizer_states(directory: Path) -> dict[Any, Any]:
     return dict(Checkpoints(directory / "checkpoints").load()["optimizer"]["state"])
 
 
-def test_auto_puts_the_learning_rate_back_if_the_graph_was_slower(bars: Path, graphs: Any, quick_compile: Any) -> None:
+def test_auto_puts_the_learning_rate_back_if_the_graph_was_slower(
+    bars: Path, graphs: Any, quick_compile: Any
+) -> None:
     monkey = pytest.MonkeyPatch()
     monkey.setattr(choice, "WORTH", dict.fromkeys(choice.WORTH, 0.0))
     times = iter([1.0, 2.0, 3.0])

@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from genlab.assembly import choose_runner, new_state
 from genlab.evaluate import evaluate
 from genlab.plugins import installed
 from genlab.prepare import Prepared, prepare
@@ -20,7 +21,6 @@ from genlab.train.loop import fit
 from genlab.train.rate import LearningRate
 from genlab.train.signals import StopRequest
 from genlab.train.state import TrainState
-from genlab.assembly import choose_runner, new_state
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "mnist_cvae.yaml"
 

@@ -84,7 +84,7 @@ def graphed(state: TrainState, step: TrainStep, batches: Sequence[Tensor], devic
             group["capturable"] = True
         if not isinstance(group["lr"], Tensor):
             group["lr"] = torch.tensor(float(group["lr"]), device=device.on)
-    state.optimizer._warned_capturable_if_run_uncaptured = True  # type: ignore[attr-defined]  # rehearsals are meant
+    state.optimizer._warned_capturable_if_run_uncaptured = True  # rehearsals are meant
     inputs = [x.clone(memory_format=torch.preserve_format) for x in batches]
     graph = device.can.graph(device.on)
     try:

@@ -213,15 +213,18 @@ def _restore_optimizer(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
                 if isinstance(value, Tensor):
                     value.zero_()
             continue
-        own = optimizer.state[p]
-        _same_keys(f"{what} of parameter {i}", saved["state"][i], own)
+        state = optimizer.state[p]
+        _same_keys(f"{what} of parameter {i}", saved["state"][i], state)
         for key, value in saved["state"][i].items():
-            if isinstance(own[key], Tensor) and isinstance(value, Tensor):
-                _fill("optimizer", {key: own[key]}, {key: value})
+            if isinstance(state[key], Tensor) and isinstance(value, Tensor):
+                _fill("optimizer", {key: state[key]}, {key: value})
             else:
-                own[key] = value
+                state[key] = value
+    own: dict[Any, Any] = optimizer.state
+    for common in [key for key in own if not isinstance(key, Tensor)]:
+        del own[common]
     for key in saved["state"].keys() - set(range(len(params))):  # what an optimizer keeps for all of them
-        optimizer.state[key] = saved["state"][key]
+        own[key] = saved["state"][key]
 
 
 def _make_state(optimizer: Optimizer, params: Sequence[Tensor]) -> None:
