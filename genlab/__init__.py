@@ -25,7 +25,7 @@ _HOMES = {
     "Objective": "interfaces",
     "Prior": "interfaces",
     "Register": "plugins",
-    "Run": "experiment",
+    "Run": "session",
     "Schedule": "interfaces",
     "Terms": "interfaces",
     "Tracker": "interfaces",
@@ -65,7 +65,7 @@ __all__ = [
 if TYPE_CHECKING:
     from genlab.distributions import diagonal_normal
     from genlab.errors import DataError, GenlabError
-    from genlab.experiment import Run, resume, run
+    from genlab.experiment import resume, run
     from genlab.interfaces import (
         DataSource,
         Decoder,
@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     )
     from genlab.model import LatentModel
     from genlab.plugins import Register, hookimpl
+    from genlab.session import Run
     from genlab.store import load
     from genlab.vision import import_torchvision
 

@@ -94,15 +94,15 @@ def run_killed_in_save(recipe: Path, overrides: dict[str, Any], save: int, nth: 
 
 def command(arguments: list[str], at: int, number: int, times: int) -> None:
     """The command line, which sends itself a signal after one step."""
-    import genlab.experiment as experiment
+    import genlab.session as session
     from genlab.cli import main
 
-    fit = experiment.fit
+    fit = session.fit
 
     def with_signal(*args: Any, callbacks: list[Callback], **kwargs: Any) -> Any:
         return fit(*args, callbacks=[*callbacks, At(at, raised(number, times))], **kwargs)
 
-    experiment.fit = with_signal
+    session.fit = with_signal
     main(arguments)
 
 

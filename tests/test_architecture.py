@@ -29,6 +29,7 @@ LAYERS = [
     {"store", "prepare"},
     {"card", "assembly"},
     {"keeper"},
+    {"session"},
     {"experiment"},
     {"cli", "__main__"},
 ]

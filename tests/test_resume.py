@@ -187,7 +187,7 @@ def test_resume_in_the_same_environment_says_nothing(bars: Path, caplog: pytest.
 
 @pytest.mark.parametrize("elsewhere", ["device", "cpu"])
 def test_resume_on_another_kind_of_device_drops_what_means_nothing_there(elsewhere: str, bars: Path) -> None:
-    """A state from an accelerator has its random state, a scaler's, and a tensor of sums; or the other way round."""
+    """A state from an accelerator has its random state, a scaler's, and a tensor of sums; a CPU has none."""
     from genlab.train.checkpoints import Checkpoints
 
     directory = interrupted(bars, OVERRIDES, 9)

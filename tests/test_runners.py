@@ -381,8 +381,16 @@ def test_a_step_that_cannot_be_recorded_is_a_message_and_auto_passes_over_it(
 ) -> None:
     def capture(self: FakeGraph, work: Any) -> Any:
         work()
+        monkeypatch.setattr(torch.amp.GradScaler, "step", refused)  # the second rehearsal fails in mid-step
+        try:
+            work()
+        finally:
+            monkeypatch.setattr(torch.amp.GradScaler, "step", step)
+
+    def refused(*_: Any) -> None:
         raise RuntimeError("operation not permitted when stream is capturing")
 
+    step = torch.amp.GradScaler.step
     monkeypatch.setattr(FakeGraph, "capture", capture)
     monkeypatch.setattr(choice, "WORTH", {"eager": 0.0, "graph": 0.0, "compile": 1e9})
     settings = {"train.precision": "fp16", "train.epochs": 2}

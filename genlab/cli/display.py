@@ -17,9 +17,9 @@ from genlab.runs import record_json, timing_json
 from genlab.train.callbacks import Callback, Plan, Record
 
 if TYPE_CHECKING:
-    from genlab.experiment import Run
     from genlab.interfaces import Terms
     from genlab.prepare import Prepared
+    from genlab.session import Run
     from genlab.train.state import TrainState
 
 REFRESH = 0.25  # seconds between looks at the loss: each makes the host wait for the device

@@ -14,7 +14,7 @@ from genlab.errors import Interrupted
 
 if TYPE_CHECKING:
     from genlab.cli.display import QuietDisplay
-    from genlab.experiment import Run
+    from genlab.session import Run
 
 
 def shown(train: Callable[[QuietDisplay], Run], *, quiet: bool, json: bool) -> None:

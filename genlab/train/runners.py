@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.amp import GradScaler
 
 from genlab.device import Device, RunnerName
 from genlab.errors import DeviceError, GenlabError
@@ -68,6 +70,17 @@ def compiled(state: TrainState, step_of: StepOf, batches: Sequence[Tensor]) -> R
     return run
 
 
+@contextmanager
+def finished(scaler: GradScaler) -> Iterator[None]:
+    """Bring a scaler to the end of the step that a block which raised may have left it in."""
+    try:
+        yield
+    except BaseException:
+        with suppress(AssertionError, RuntimeError):  # there was no such step, or the device is past helping
+            scaler.update()
+        raise
+
+
 def graphed(state: TrainState, step: TrainStep, batches: Sequence[Tensor], device: Device) -> Runner:
     """Record one whole step (forward, backward, update, moving average) and replay it for every other one."""
     if device.can.graph is None:
@@ -88,12 +101,11 @@ def graphed(state: TrainState, step: TrainStep, batches: Sequence[Tensor], devic
     inputs = [x.clone(memory_format=torch.preserve_format) for x in batches]
     graph = device.can.graph(device.on)
     try:
-        with state.unchanged():
+        with state.unchanged(), finished(state.scaler):
             outcome = graph.capture(lambda: step(inputs))
     except GenlabError:
         raise
     except Exception as error:
-        state.scaler = state.model.precision.scaler()  # the old one may have been left in the middle of a step
         reason = str(error).strip().partition("\n")[0]
         raise DeviceError(f"this model's step cannot be recorded ({reason}); use --runner eager") from error
 

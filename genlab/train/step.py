@@ -28,9 +28,9 @@ class Outcome:
 class TrainStep:
     """Moves the parameters once against the gradient of the mean loss over one or more batches.
 
-    loss: maps x ``(B, *x_shape)`` to its terms. scaler: see ``Precision.scaler``. waits: the host reads
-    values, which costs nothing on the CPU. clip_norm: the gradient is
-    scaled down to this norm where it is longer (Pascanu et al. 2013). ema: follows the parameters.
+    loss: maps x ``(B, *x_shape)`` to its terms. scaler: see ``Precision.scaler``. waits: the host reads values,
+    which costs nothing on the CPU. clip_norm: the gradient is scaled down to this norm where it is longer
+    (Pascanu et al. 2013). ema: follows the parameters.
 
     Several batches are as one larger batch: each counts by its examples. An update whose loss or gradient is
     not finite is withheld: by the host if it waits, else on the device by the optimizer's fused kernels.
