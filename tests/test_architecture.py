@@ -125,5 +125,5 @@ def test_readme_opens_with_the_makefiles_two_commands() -> None:
     first_block = re.search(r"(?:^    .+\n)+", readme, re.MULTILINE)
     assert first_block is not None
     assert re.findall(r"^    make (\w+)", first_block[0], re.MULTILINE) == ["mnist", "test"]
-    for target in set(re.findall(r"(?:^    |`)make (\w+)", readme, re.MULTILINE)):
+    for target in set(re.findall(r"(?:^    |`)make ([\w-]+)", readme, re.MULTILINE)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"README names make {target}"
