@@ -272,14 +272,6 @@ HOSTILE_TENSORS = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE_TENSORS)
-def test_fault_hostile_tensors_with_a_manifest_that_fits(
-    name: str, checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
-) -> None:
-    with_manifest(newest(checkpoints), TENSORS, HOSTILE_TENSORS[name])
-    falls_back(checkpoints, "does not hold a state", caplog)
-
-
 HOSTILE_VALUES = {
     "not-json": b"\x80\x04K\x01.",
     "null": b"null",
@@ -290,11 +282,17 @@ HOSTILE_VALUES = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE_VALUES)
-def test_fault_hostile_values_with_a_manifest_that_fits(
-    name: str, checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
+HOSTILE = [(TENSORS, name, data) for name, data in HOSTILE_TENSORS.items()]
+HOSTILE += [(VALUES, name, data) for name, data in HOSTILE_VALUES.items()]
+
+
+@pytest.mark.parametrize(
+    ("file", "data"), [(f, d) for f, _, d in HOSTILE], ids=[f"{f}-{n}" for f, n, _ in HOSTILE]
+)
+def test_fault_hostile_content_with_a_manifest_that_fits(
+    file: str, data: bytes, checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with_manifest(newest(checkpoints), VALUES, HOSTILE_VALUES[name])
+    with_manifest(newest(checkpoints), file, data)
     falls_back(checkpoints, "does not hold a state", caplog)
 
 
@@ -430,9 +428,9 @@ def test_fault_signal_during(moment: str, name: str, code: int, bars: Path, expe
     assert same(resumed(directory), wanted)
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 130)])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_fault_second_signal_ends_at_once_with_the_old_checkpoint_whole(
-    name: str, code: int, bars: Path, expected: Expected
+    name: str, bars: Path, expected: Expected
 ) -> None:
     wanted = expected(bars)
     arguments = ["run", str(bars), "train.epochs=4", "checkpoint.every_steps=5", "optimizer={use: adam, lr: 0.01}"]
