@@ -93,9 +93,9 @@ def test_plugins_use_public_names_only(path: Path) -> None:
 
 def test_the_public_surface_is_frozen() -> None:
     assert genlab.__all__ == [
-        "Choices", "DataError", "DataSource", "Decoder", "Encoder", "Examples", "GenlabError", "LatentModel", "Likelihood",
-        "Objective", "Prior", "Range", "Register", "Run", "Schedule", "Search", "Terms", "Tracker", "__version__", "diagonal_normal",
-        "hookimpl", "import_torchvision", "load", "resume", "run",
+        "Choices", "DataError", "DataSource", "Decoder", "Encoder", "Examples", "GenlabError", "LatentModel",
+        "Likelihood", "Objective", "Prior", "Range", "Register", "Run", "Schedule", "Search", "Terms", "Tracker",
+        "__version__", "diagonal_normal", "hookimpl", "import_torchvision", "load", "resume", "run",
     ]  # fmt: skip
     for name in genlab.__all__:
         assert getattr(genlab, name) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from genlab.files import explained
 from genlab.plots import save_png
@@ -24,8 +25,8 @@ from genlab.sweep.reading import Sweep
 SIZE = (5.6, 3.8)  # inches
 LINES = 6  # values of a second key that each have a line of their own, at most
 TICKS = 8  # numbers that the axis names one by one, at most
-DECADE = 10  # numbers whose ends differ by more are on a logarithmic axis
-CROWDED = 1.6  # a metric's largest value by its median, above which some runs would hide the rest
+RATIO = 8  # numbers whose ends have at least this ratio are on a logarithmic axis
+LINE_COLOURS = (INK, TOL_MUTED[0], TOL_MUTED[4], TOL_MUTED[2], TOL_MUTED[1], TOL_MUTED[9])
 
 
 def draw_sweep(sweep: Sweep) -> list[Path]:
@@ -36,7 +37,9 @@ def draw_sweep(sweep: Sweep) -> list[Path]:
     folder = sweep.path / "plots"
     paths = []
     for key in sweep.spec.space:
-        points = [each for each in sweep.outcomes if each.state == "completed" and sweep.spec.metric in each.metrics]
+        points = [
+            each for each in sweep.outcomes if each.state == "completed" and sweep.spec.metric in each.metrics
+        ]
         if points:
             with explained(folder):
                 folder.mkdir(exist_ok=True)
@@ -67,9 +70,9 @@ def draw_key(sweep: Sweep, key: str, points: Sequence[Outcome]) -> Figure:
             _line(axes, axis, key, points, sweep.spec.metric, INK)
             what = "line: mean over everything else" if len(sweep.spec.space) > 1 else "line: mean over seeds"
         else:
-            for (value, group), colour in zip(_groups(points, other).items(), _colours(sweep, other), strict=False):
+            for (value, group), colour in zip(_groups(points, other).items(), LINE_COLOURS, strict=False):
                 _scatter(axes, axis, key, group, sweep.spec.metric, colour, faint=True)
-                _line(axes, axis, key, group, sweep.spec.metric, colour, f"{other} = {value}")
+                _line(axes, axis, key, group, sweep.spec.metric, colour, f"{other} = {_short(value)}")
             axes.legend(fontsize=8, labelcolor=QUIET, handlelength=1.6)
             what = "lines: means over seeds" if len(sweep.spec.seeds) > 1 else "lines join the runs"
         best = min(points, key=lambda point: point.metrics[sweep.spec.metric])
@@ -77,7 +80,7 @@ def draw_key(sweep: Sweep, key: str, points: Sequence[Outcome]) -> Figure:
             axis.at(best.trial.values[key]), best.metrics[sweep.spec.metric],
             "o", color="none", markeredgecolor=ACCENT, markersize=9, markeredgewidth=1.2, zorder=5,
         )  # fmt: skip
-        axis.set(axes)
+        axis.apply(axes)
         axes.set_xlabel(key)
         axes.set_ylabel(f"{sweep.spec.metric}, nats per example")
         axes.grid(axis="y")
@@ -104,14 +107,14 @@ class Axis:
         numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
         if len(numbers) < len(values):
             return cls({value: float(i) for i, value in enumerate(distinct)}, log=False, numeric=False)
-        log = min(numbers) > 0 and max(numbers) / min(numbers) >= DECADE
+        log = min(numbers) > 0 and max(numbers) / min(numbers) >= RATIO
         return cls({value: float(json.loads(value)) for value in distinct}, log=log, numeric=True)
 
     def at(self, value: Json) -> float:
         """Return where a value stands."""
         return self.places[json.dumps(value)]
 
-    def set(self, axes: Axes) -> None:
+    def apply(self, axes: Axes) -> None:
         """Give the axes its scale and ticks: the values themselves, if they are few."""
         places = sorted(self.places.values())
         if self.log:
@@ -122,7 +125,7 @@ class Axis:
             axes.set_xlim(places[0] - 0.5, places[-1] + 0.5)
         elif len(places) <= TICKS and self._apart(places):
             axes.set_xticks(places)
-            axes.xaxis.set_major_formatter(ScalarFormatter() if not self.log else _plain())
+            axes.xaxis.set_major_formatter(_plain())
             axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_minor_formatter(NullFormatter())
 
@@ -131,5 +134,51 @@ class Axis:
         if len(places) < 2:
             return True
         scaled = [math.log(place) for place in places] if self.log else list(places)
-        gaps = [b - a for a, b in zip(scaled, scaled[1:], strict=False)]
+        gaps = [b - a for a, b in itertools.pairwise(scaled)]
         return min(gaps) > 0.06 * (scaled[-1] - scaled[0])
+
+
+def _plain() -> FuncFormatter:
+    return FuncFormatter(lambda number, _: f"{number:g}")
+
+
+def _short(written: str) -> str:
+    text = str(value) if isinstance(value := json.loads(written), str) else written
+    return text if len(text) <= 24 else f"{text[:23]}…"
+
+
+def _other(sweep: Sweep, key: str) -> str | None:
+    """Return the other key that lines can be told apart by, if there is just one and it has few values."""
+    others = [other for other in sweep.spec.space if other != key]
+    if len(others) != 1:
+        return None
+    choices = sweep.spec.space[others[0]]
+    return others[0] if isinstance(choices, Choices) and len(choices.values) <= LINES else None
+
+
+def _groups(points: Sequence[Outcome], key: str) -> dict[str, list[Outcome]]:
+    """Return the runs by their value of a key, as JSON, in the order in which they were tried."""
+    groups: dict[str, list[Outcome]] = {}
+    for point in points:
+        groups.setdefault(json.dumps(point.trial.values[key]), []).append(point)
+    return groups
+
+
+def _scatter(
+    axes: Axes, axis: Axis, key: str, points: Sequence[Outcome], metric: str, colour: str, *, faint: bool = False
+) -> None:
+    x = [axis.at(point.trial.values[key]) for point in points]
+    y = [point.metrics[metric] for point in points]
+    axes.plot(x, y, "o", color=colour, markersize=4, alpha=0.5 if faint else 0.8, markeredgewidth=0)
+
+
+def _line(
+    axes: Axes, axis: Axis, key: str, points: Sequence[Outcome], metric: str, colour: str, label: str | None = None
+) -> None:
+    means = {
+        axis.places[value]: statistics.fmean(point.metrics[metric] for point in group)
+        for value, group in _groups(points, key).items()
+    }
+    x = sorted(means)
+    joined = {"linestyle": "-"} if axis.numeric else {"linestyle": "none", "marker": "_", "markersize": 18}
+    axes.plot(x, [means[place] for place in x], color=colour, label=label, **joined)

@@ -128,6 +128,8 @@ def resume_sweep(
 
 
 def _work(folder: SweepFolder, jobs: int, device: str, watcher: Watcher, command: Command) -> Sweep:
+    from genlab.sweep.plots import draw_sweep
+
     spec, stop = folder.spec(), StopRequest()
     proposals = _proposals(folder, spec) if _adaptive(spec.search) else None
     watcher.on_start(read_sweep(folder.path))
@@ -137,6 +139,8 @@ def _work(folder: SweepFolder, jobs: int, device: str, watcher: Watcher, command
     outcomes = [over.get(trial.number) or read_outcome(trial) for trial in folder.each()]
     done = Sweep(folder.path, spec, outcomes, stop.signal)
     write_summary(folder.path, done.rows, spec.metric)
+    if not stop:
+        draw_sweep(done)
     return done
 
 
