@@ -35,7 +35,7 @@ def command(
     """
     stop_with(parent)
     from genlab.experiment import resume
-    from genlab.recipe import parse_overrides
+    from genlab.overrides import parse_overrides
     from genlab.sweep import is_sweep, resume_sweep
 
     path, tokens = split_overrides(directory, "run directory")

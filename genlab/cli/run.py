@@ -38,7 +38,7 @@ def command(
     """
     stop_with(parent)
     from genlab.experiment import run
-    from genlab.recipe import parse_overrides
+    from genlab.overrides import parse_overrides
 
     path, tokens = split_overrides(recipe, "recipe")
     overrides = parse_overrides(tokens)

@@ -7,16 +7,17 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydantic import ValidationError
 
 from genlab.errors import PluginError, RecipeError
 from genlab.interfaces import Search
-from genlab.recipe import PartSpec, Recipe, load_recipe
+from genlab.opening import open_recipe
+from genlab.recipe import PartSpec, Recipe
 from genlab.registry import Registry
-from genlab.source import Place, read_text
+from genlab.source import read_text
 from genlab.space import Choices, Json, Space
+from genlab.tree import Place
 from genlab.wording import Allowed, finding, shown
 
 MAX_RUNS = 1000  # of one sweep
@@ -38,7 +39,7 @@ class Source:
         # A part is named before its options are set, whichever was written first.
         given = {**self.overrides, **(values or {})}
         ordered = {key: given[key] for key in sorted(given, key=lambda key: key.count("."))}
-        return load_recipe(Path(self.recipe), ordered, registry=self.registry)
+        return open_recipe(self.recipe, ordered, registry=self.registry).recipe
 
 
 @dataclass(frozen=True)

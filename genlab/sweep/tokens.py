@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from genlab.errors import RecipeError
-from genlab.recipe import parse_overrides
-from genlab.source import Node, Place, read_text
+from genlab.overrides import parse_overrides
+from genlab.source import read_text
 from genlab.space import Choices, Range
+from genlab.tree import Node, Place
 from genlab.wording import shown
 
 _NUMBER = r"[-+]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"

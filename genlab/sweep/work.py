@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 
 from genlab.errors import RecipeError, RunError
 from genlab.interfaces import Search
-from genlab.registry import suggest
 from genlab.space import Json
 from genlab.sweep.children import Child, Command, claim, start
 from genlab.sweep.outcome import Outcome, read_outcome
@@ -20,6 +19,7 @@ from genlab.sweep.plan import Combination
 from genlab.sweep.reading import Sweep
 from genlab.sweep.store import Spec, SweepFolder, TrialFolder
 from genlab.train.signals import StopRequest
+from genlab.wording import suggest
 
 log = logging.getLogger(__name__)
 
