@@ -272,17 +272,16 @@ def test_a_failure_stops_no_other_and_is_told(
     bars: Path, tmp_path: Path, before: bool, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in = StandIn(tmp_path / "log", fails=[3], before=before)
-    monkeypatch.setattr("genlab.sweep.sweeping.genlab_command", stand_in)
     monkeypatch.setitem(sweep.__kwdefaults__, "command", stand_in)
     with pytest.raises(SystemExit) as stopped:
         main(["sweep", str(bars), "latent=2,3,4"])
     out = capsys.readouterr().out
     assert stopped.value.code == 1
     cause = "data 'bars': there is none" if before else "the loss is not finite at step 7"
-    assert f"  trial 001  latent=3 seed=0: {cause}\n" in out
-    assert "1 of 3 runs failed" in out
+    assert f"1 of 3 runs failed: {cause}\n" in out
     assert "2 of 3 runs completed" in out
     (path,) = tmp_path.glob("runs/sweeps/bars/*")
+    assert f"  latent=3 seed=0  {path}/trials/001/output.txt\n" in out
     assert states(read_sweep(path)) == ["completed", "failed", "completed"]
     assert f"to go on: genlab resume {path}" in out
     assert stand_in.started() == ["000", "001", "002"]

@@ -160,13 +160,7 @@ def show(sweep: Sweep, *, json: bool) -> None:
         out(
             f"{metric} does not measure the same where {' or '.join(different)} differs: compare with that in mind"
         )
-    if sweep.failed:
-        out(f"{len(sweep.failed)} of {sweep.total} runs failed")
-        for outcome in sweep.failed:
-            trial = outcome.trial
-            values = " ".join(f"{key}={said(value)}" for key, value in trial.values.items())
-            out(f"  trial {trial.number:03d}  {values} seed={trial.seed}: {outcome.cause}")
-            out(f"             {short(sweep.path / 'trials' / f'{trial.number:03d}' / 'output.txt')}")
+    _failures(sweep)
     done = sum(outcome.state == "completed" for outcome in sweep.outcomes)
     ended = "interrupted; " if sweep.signal is not None else ""
     out(f"{ended}{done} of {sweep.total} runs completed")
@@ -176,6 +170,20 @@ def show(sweep: Sweep, *, json: bool) -> None:
             out(f"  {path.relative_to(sweep.path)}")
     if not sweep.completed:
         out(f"\nto go on: genlab resume {short(sweep.path)}")
+
+
+def _failures(sweep: Sweep) -> None:
+    """Print each cause, and the runs that failed of it."""
+    causes: dict[str, list[Outcome]] = {}
+    for outcome in sweep.failed:
+        causes.setdefault(outcome.cause, []).append(outcome)
+    out = console().print
+    for cause, outcomes in causes.items():
+        out(f"{len(outcomes)} of {sweep.total} runs failed: {cause}")
+        for outcome in outcomes:
+            values = [f"{key}={said(value)}" for key, value in outcome.trial.values.items()]
+            output = sweep.path / "trials" / f"{outcome.trial.number:03d}" / "output.txt"
+            out(f"  {' '.join([*values, f'seed={outcome.trial.seed}'])}  {short(output)}")
 
 
 def header(sweep: Sweep) -> list[tuple[str, str]]:

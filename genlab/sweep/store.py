@@ -2,8 +2,8 @@
 
 ``runs/sweeps/<name>/<YYYYMMDD-HHMMSS>-<id>/`` holds ``sweep.json`` (what was asked for), ``recipe.yaml`` (the
 recipe that is varied, resolved), ``trials/000/`` and so on, and in the end ``summary.json``, ``summary.csv`` and
-``plots/``. A trial's folder holds ``trial.json`` (its values and seed), ``recipe.yaml`` (its recipe, resolved:
-what its run was started with), ``output.txt`` (what its processes said) and the run, ``<name>/<run>/``.
+``plots/``. A trial's folder holds ``trial.json`` (its values, seed and recipe, resolved), ``recipe.yaml``
+(the same recipe, which its run is started with), ``output.txt`` (what its processes said) and the run, ``<name>/<run>/``.
 
 No file says what is done: that is what the runs in it say themselves. So nothing can disagree after a crash.
 """
@@ -63,7 +63,10 @@ class Spec(BaseModel):
 
 
 class Trial(BaseModel):
-    """The content of ``trial.json``: one run. number: of it; combination: of its values, which seeds share."""
+    """The content of ``trial.json``: one run.
+
+    number: of it. combination: of its values, which seeds share. recipe: resolved.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -71,6 +74,7 @@ class Trial(BaseModel):
     combination: int
     values: dict[str, Json]
     seed: int
+    recipe: dict[str, Json]
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -96,6 +100,11 @@ class TrialFolder:
     def output(self) -> Path:
         """What the trial's processes said."""
         return self.path / "output.txt"
+
+    def write_recipe(self) -> None:
+        """Write the trial's recipe as a file that ``genlab run`` takes, if it is not there."""
+        if not self.recipe.exists():
+            write_text(self.recipe, written_yaml(_quoted(self.trial().recipe), {}))
 
     def trial(self) -> Trial:
         """Read which trial it is."""
@@ -151,14 +160,18 @@ class SweepFolder:
         """
         count = len(combination.recipes)
         for i, recipe in enumerate(combination.recipes):
+            path = self.trials / f"{number * count + i:03d}"
+            if path.exists():
+                continue
             trial = Trial(
-                number=number * count + i, combination=number, values=dict(combination.values), seed=recipe.seed
+                number=number * count + i,
+                combination=number,
+                values=dict(combination.values),
+                seed=recipe.seed,
+                recipe=recipe.written(),
             )
-            path = self.trials / f"{trial.number:03d}"
-            if not path.exists():
-                with replaced_folder(path) as new:
-                    write_text(new / "recipe.yaml", written_yaml(_quoted(recipe.written()), {}))
-                    write_json(new / "trial.json", trial.model_dump(mode="json"))
+            with replaced_folder(path) as new:
+                write_json(new / "trial.json", trial.model_dump(mode="json"))
 
     @contextmanager
     def proposing(self) -> Iterator[None]:

@@ -122,6 +122,7 @@ class Work:
                 continue
             with ExitStack() as undo:
                 undo.push(claimed[0])
+                folder.write_recipe()
                 arguments = self.command(folder, outcome, self.device)
                 self.children[folder.number] = start(folder, arguments, *claimed, self.jobs)
                 undo.pop_all()
