@@ -105,6 +105,14 @@ class RunDirectory:
 
         return load_recipe(self.path / "resolved.yaml", registry=installed().registry)
 
+    def origins(self) -> dict[str, str]:
+        """Read where each value of the recipe came from; empty for a run that did not keep it."""
+        try:
+            found = json.loads((self.path / "origins.json").read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return {str(key): str(origin) for key, origin in found.items()} if isinstance(found, dict) else {}
+
     def environment(self) -> Environment:
         """Read what the run was, or was last, done with."""
         from genlab.environment import Environment

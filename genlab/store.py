@@ -210,6 +210,11 @@ def read_metrics(folder: Path) -> Metrics:
     return _parse(Metrics, folder / METRICS)
 
 
+def read_config(folder: Path) -> Config:
+    """Read a bundle's config; the parts that it names need not be installed."""
+    return _parse(Config, folder / CONFIG)
+
+
 def owners(recipe: Recipe, plugins: Plugins) -> list[Owner]:
     """Return which distribution brought each part of a recipe, nested parts included."""
     versions = dict(plugins.distributions)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from genlab.cli import data, devices, evaluate, ls, plot, plugins, resume, run, sample, show
+from genlab.cli import compare, data, devices, diff, evaluate, ls, plot, plugins, resume, run, runs, sample, show
 from genlab.cli.streams import forgive_encodings
 from genlab.errors import GenlabError
 
@@ -26,6 +26,8 @@ app = typer.Typer(
 app.command("run")(run.command)
 app.command("resume")(resume.command)
 app.command("show")(show.command)
+app.command("diff")(diff.command)
+app.command("compare")(compare.command)
 app.command("ls")(ls.command)
 app.command("sample")(sample.command)
 app.command("plot")(plot.command)
@@ -33,6 +35,7 @@ app.command("eval")(evaluate.command)
 app.command("devices")(devices.command)
 app.add_typer(data.app, name="data")
 app.add_typer(plugins.app, name="plugins")
+app.add_typer(runs.app, name="runs")
 
 
 @app.callback(invoke_without_command=True)
