@@ -181,8 +181,9 @@ def said(value: Value) -> str:
     if isinstance(value, Absent):
         return "absent"
     if isinstance(value, str) and printable(value) == value:
-        return json.dumps(value, ensure_ascii=False) if _ambiguous(value) else value
-    return json.dumps(value, ensure_ascii=False)
+        return f'"{value}"' if _ambiguous(value) else value
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(value)
 
 
 def _ambiguous(text: str) -> bool:

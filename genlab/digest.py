@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from genlab.difference import values_at
 from genlab.errors import GenlabError, RunError
@@ -204,15 +205,7 @@ def _parameters(path: Path) -> int | None:
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
-            header: dict[str, JsonValue] = json.loads(file.read(min(length, _MAX_HEADER)))
-        entries = [entry for name, entry in header.items() if name != "__metadata__"]
-        return sum(_product(entry["shape"]) for entry in entries)  # type: ignore[call-overload, index]
+            header: dict[str, Any] = json.loads(file.read(min(length, _MAX_HEADER)))
+        return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
     except (OSError, ValueError, struct.error, KeyError, TypeError, AttributeError):
         return None
-
-
-def _product(shape: list[int]) -> int:
-    product = 1
-    for length in shape:
-        product *= length
-    return product

@@ -61,13 +61,15 @@ class Metrics(BaseModel):
     """The content of ``metrics.json``.
 
     metrics: of the kept model, nats per example. epoch: after which it was taken. protocol: how the numbers
-    were obtained. command, seed, device: what made it. history: the rows of ``metrics.jsonl``, one an
-    evaluation, those after the kept one included.
+    were obtained. validation_sha256: of the validation examples; empty where it was not taken. command, seed,
+    device: what made it. history: the rows of ``metrics.jsonl``, one an evaluation, those after the kept one
+    included.
     """
 
     metrics: dict[str, float]
     epoch: int
     protocol: str
+    validation_sha256: str = ""
     command: str
     seed: int
     device: str

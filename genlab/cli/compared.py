@@ -31,22 +31,25 @@ def show(comparison: Comparison) -> None:
     out.print(table(fit))
     out.print()
     if comparison.best:
-        out.print("* the lowest val/loss" + (" of those it may be compared with" * (len(comparison.best) > 1)))
+        _paragraph(
+            out, "* the lowest val/loss" + (" of those it may be compared with" * (len(comparison.best) > 1)), 0
+        )
     if common:
-        out.print(f"the same in all: {', '.join(common)}")
+        _paragraph(out, f"the same in all: {', '.join(common)}", 0)
     if left_out := [column.title for column in kept if column not in fit]:
-        out.print(f"left out for want of room: {', '.join(left_out)} (a wider terminal, --json or --csv has all)")
+        left = f"left out for want of room: {', '.join(left_out)} (a wider terminal, --json or --csv has all)"
+        _paragraph(out, left, 0)
     _show_differences(comparison.differences, len(runs), out)
     _show_verdicts(comparison, out)
     out.print("\nbear in mind", style="bold")
     for remark in comparison.remarks:
-        _paragraph(out, remark)
+        _paragraph(out, remark, mark="- ")
 
 
 def _columns(comparison: Comparison, *, one_name: bool) -> list[Column]:
     runs = comparison.runs
     terms = dict.fromkeys(name for run in runs for name in run.best if name.startswith("val/"))
-    order = [name for name in ("val/loss", "val/nll", "val/kl") if name in terms]
+    order: list[str] = [name for name in ("val/loss", "val/nll", "val/kl") if name in terms]
     order += [name for name in terms if name not in order]
 
     def value(run: Digest, name: str) -> str:
@@ -132,10 +135,11 @@ def _show_verdicts(comparison: Comparison, out: Console) -> None:
             _paragraph(out, reason, indent=12)
 
 
-def _paragraph(out: Console, text: str, indent: int = 2) -> None:
-    """Print a paragraph, wrapped and indented."""
-    for line in Text(text).wrap(out, max(out.width - indent, 20)):
-        out.print(" " * indent + line.plain.rstrip())
+def _paragraph(out: Console, text: str, indent: int = 2, mark: str = "") -> None:
+    """Print a paragraph, wrapped and indented; a mark stands before its first line."""
+    for line in Text(text).wrap(out, max(out.width - indent - len(mark), 20)):
+        out.print(" " * indent + mark + line.plain.rstrip())
+        mark = " " * len(mark)
 
 
 def as_json(comparison: Comparison) -> dict[str, object]:

@@ -74,7 +74,8 @@ def _as_json(a: Resolved, b: Resolved, found: list[Difference]) -> dict[str, obj
     from genlab.difference import ABSENT
 
     def side(value: Value, origin: str) -> dict[str, object]:
-        return ({} if value is ABSENT else {"value": value}) | ({"origin": origin} if origin else {})
+        found: dict[str, object] = {} if value is ABSENT else {"value": value}
+        return found | ({"origin": origin} if origin else {})
 
     return {
         "a": a.what,

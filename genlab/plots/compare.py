@@ -44,10 +44,7 @@ def _overlaid(curves: Sequence[Curve], name: str, incomparable: Sequence[str]) -
     columns = _legend_columns(legend, width := 3.1 * max(len(terms), 2))
     below = 0.2 * -(-(len(legend) + (len(curves) > len(legend))) // columns) + 0.12
     height = 3.4 + below
-    figure = Figure(figsize=(width, height), layout=below_header(height))
-    figure.get_layout_engine().set(  # type: ignore[union-attr]
-        rect=(0.02, 0.02 + below / height, 0.96, 1 - (0.62 + below) / height - 0.02)
-    )
+    figure = Figure(figsize=(width, height), layout=below_header(height, below))
     panels = figure.subplots(1, max(len(terms), 1), sharex=True, squeeze=False)[0]
     handles = {}
     for axes, term in zip(panels, terms, strict=False):
@@ -64,7 +61,7 @@ def _overlaid(curves: Sequence[Curve], name: str, incomparable: Sequence[str]) -
             if len(curves) <= COLOURED or best:
                 axes.plot(epochs, train, color=colour, linewidth=0.8, dashes=(3, 2), alpha=0.7, zorder=zorder)
                 drawn.append(train)
-            kept = np.flatnonzero(epochs == curve.best_epoch)
+            kept = np.flatnonzero(epochs == curve.best_epoch) if colour != GREY else np.array([], int)
             axes.plot(epochs[kept[:1]], val[kept[:1]], "o", color=colour, markersize=4, zorder=4)
             handles[curve.label] = line
             drawn.append(val)
@@ -79,11 +76,11 @@ def _overlaid(curves: Sequence[Curve], name: str, incomparable: Sequence[str]) -
         axes.grid(axis="y")
         axes.set_axisbelow(True)
     panels[0].set_ylabel("nats per example")
-    header(figure, name, "runs compared", _subtitle(curves))
+    header(figure, name, "runs compared", "lines: validation; dashed: training; dots: the model that is kept")
     shown = [(handles[curve.label], _cut(curve)) for curve in legend if curve.label in handles]
     if len(legend) < len(curves):
         other = next(curve for curve in curves if curve not in legend)
-        shown.append((handles[other.label], f"{len(curves) - len(legend)} other runs"))
+        shown.append((handles[other.label], f"{len(curves) - len(legend)} {'other ' if legend else ''}runs"))
     figure.legend(
         [line for line, _ in shown], [text for _, text in shown], loc="lower left", ncols=columns,
         bbox_to_anchor=(0.02, 0.06 / height), handlelength=1.6, columnspacing=1.6, labelspacing=0.35, fontsize=8,
@@ -112,13 +109,6 @@ def _legend_columns(curves: Sequence[Curve], width: float) -> int:
 def _cut(curve: Curve) -> str:
     label = curve.label if len(curve.label) <= LABEL else f"{curve.label[: LABEL - 1]}…"
     return f"{label} (best)".replace("$", r"\$") if curve.best else label.replace("$", r"\$")
-
-
-def _subtitle(curves: Sequence[Curve]) -> str:
-    parts = ["lines: validation", "dashed: training", "dots: the model that is kept"]
-    if len(curves) > COLOURED and not any(curve.best for curve in curves):
-        parts.append(f"{len(curves)} runs")
-    return "; ".join(parts)
 
 
 def _column(curve: Curve, key: str) -> NDArray[np.float64]:
