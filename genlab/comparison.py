@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from genlab.difference import ABSENT, Value, Varied, said, variations
 from genlab.digest import Digest
-from genlab.source import Json
+from genlab.tree import Json
 
 ELBO_OPTIONS = ("beta",)
 """The options of the objective ``elbo`` that its value in an evaluation depends on; the rest act in training."""

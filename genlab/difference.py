@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from genlab.errors import RecipeError
-from genlab.source import Json, read_file
+from genlab.source import read_file
+from genlab.tree import Json
 from genlab.wording import printable
 
 
@@ -153,18 +154,21 @@ def _of_run(path: Path, ref: str) -> Resolved:
 
 
 def _is_recipe(ref: str) -> bool:
+    from genlab.opening import installed_recipes
+
     try:
-        return Path(ref).suffix in (".yaml", ".yml") or Path(ref).is_file()
+        if Path(ref).suffix in (".yaml", ".yml") or Path(ref).is_file():
+            return True
     except (OSError, ValueError):
         return False
+    return any(ref in (known.name, f"{known.distribution}/{known.name}") for known in installed_recipes())
 
 
 def _of_recipe(ref: str) -> Resolved:
-    from genlab.plugins import installed
-    from genlab.recipe import load_recipe
+    from genlab.opening import open_recipe
 
-    recipe = load_recipe(Path(ref), registry=installed().registry)
-    return Resolved(ref, recipe.written(), {})
+    opened = open_recipe(ref)
+    return Resolved(ref, opened.recipe.written(), opened.origins())
 
 
 def _of_model(ref: str) -> Resolved:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from genlab.difference import values_at
 from genlab.errors import GenlabError, RunError
 from genlab.runs import RunDirectory, Status
-from genlab.source import Json
+from genlab.tree import Json
 
 Row = Mapping[str, float]
 

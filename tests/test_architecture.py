@@ -16,7 +16,21 @@ PLUGINS = [path for path in (ROOT / "plugins").rglob("*.py") if "tests" not in p
 
 # From the ground up; a module may import from layers below its own, and from its own.
 LAYERS = [
-    {"errors", "seeds", "source", "files", "vision", "wording", "distributions", "device", "precision"},
+    {
+        "errors",
+        "seeds",
+        "source",
+        "tree",
+        "files",
+        "vision",
+        "wording",
+        "writing",
+        "interpolation",
+        "extending",
+        "distributions",
+        "device",
+        "precision",
+    },
     {"interfaces"},
     {"contract"},
     {"model", "registry"},
@@ -25,6 +39,7 @@ LAYERS = [
     {"evaluate"},
     {"train"},
     {"recipe", "environment", "lock"},
+    {"overrides", "resolving", "opening"},
     {"build", "runs"},
     {"store", "prepare"},
     {"card", "assembly", "difference", "finding"},

@@ -20,9 +20,10 @@ from genlab.comparison import Comparison, Verdict, compare, labels, numbers
 from genlab.digest import digest
 from genlab.interfaces import Objective
 from genlab.model import LatentModel
+from genlab.opening import open_recipe
 from genlab.plots.compare import COLOURED, Curve, overlaid
 from genlab.plugins import installed
-from genlab.recipe import load_recipe, overridden
+from genlab.resolving import overridden
 from genlab.summary import parameter_count
 from tests.made_up import alive, made_up
 from tests.test_diff import called
@@ -78,7 +79,7 @@ def test_what_each_metric_takes_to_be_comparable(
 def test_an_elbo_in_evaluation_depends_on_beta_alone(bars: Path) -> None:
     """What the verdicts say of ``warmup_steps`` and ``free_bits`` is so."""
     registry = installed().registry
-    recipe = load_recipe(bars, registry=registry)
+    recipe = open_recipe(bars, registry=registry).recipe
     data = build_data(recipe, registry)
     model: LatentModel = build_model(recipe, data.x_shape, registry).eval()
     x = data.prepare(data.split("val").x)

@@ -11,7 +11,7 @@ import pytest
 
 from genlab.cli import main
 from genlab.difference import ABSENT, Resolved, differences, said, same, variations
-from genlab.source import Json
+from genlab.tree import Json
 from tests.made_up import made_up
 
 Captured = pytest.CaptureFixture[str]

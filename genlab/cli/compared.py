@@ -15,7 +15,7 @@ from genlab.cli.tables import duration
 from genlab.comparison import Comparison, by_value, numbers
 from genlab.difference import ABSENT, Absent, Varied, said
 from genlab.digest import Digest
-from genlab.source import Json
+from genlab.tree import Json
 from genlab.wording import printable
 
 
