@@ -98,10 +98,11 @@ def test_two_recipes(bars: Path, tmp_path: Path, capsys: Captured) -> None:
     other = tmp_path / "other.yaml"
     other.write_text(bars.read_text().replace("latent: 2", "latent: 5").replace("[16]", "[32]"))
     out = called(["diff", str(bars), str(other)], capsys)
-    assert [line.split()[0] for line in out.splitlines() if "." in line or "latent" in line][-3:] == [
-        "latent",
-        "encoder.hidden",
-        "decoder.hidden",
+    rows = [line.split() for line in out.splitlines()[-3:]]
+    assert rows == [
+        ["latent", "2", "line", "3", "5", "line", "3"],
+        ["encoder.hidden", "[16]", "line", "4", "[32]", "line", "4"],
+        ["decoder.hidden", "[16]", "line", "5", "[32]", "line", "5"],
     ]
     assert called(["diff", str(bars), str(bars)], capsys) == "no difference\n"
 
@@ -111,6 +112,33 @@ def test_runs_and_a_recipe_as_json(trained: dict[str, Path], capsys: Captured) -
     values = {one["key"]: (one["a"]["value"], one["b"]["value"]) for one in shown["differences"]}
     assert values == {"latent": (2, 3), "seed": (0, 1)}
     assert shown["a"] == str(trained["plain"])
+
+
+def test_an_origin_is_a_line_of_the_file_or_another_file_an_override_or_the_default(
+    bars: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text("extends: bars.yaml\nname: other\nseed: 3\n")
+    out = called(["diff", str(bars), str(other)], capsys)
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line}
+    assert rows["name"] == ["bars", "line", "1", "other", "line", "2"]
+    assert rows["seed"] == ["0", "default", "3", "line", "3"]
+    other.write_text("extends: bars.yaml\nlatent: 3\n")
+    third = tmp_path / "third.yaml"
+    third.write_text("extends: other.yaml\nlatent: 4\n")
+    last = tmp_path / "last.yaml"
+    last.write_text("extends: other.yaml\ntrain: {epochs: 9}\n")
+    rows = {
+        line.split()[0]: line.split()[1:]
+        for line in called(["diff", str(third), str(last)], capsys).splitlines()
+        if line
+    }
+    assert rows["latent"] == ["4", "line", "2", "3", "other.yaml:2"]
+    assert rows["train.epochs"] == ["2", "bars.yaml:7", "9", "line", "2"]
+
+
+def test_an_installed_recipe_by_its_name(capsys: Captured) -> None:
+    assert called(["diff", "bars", str(ROOT / "recipes" / "bars.yaml")], capsys) == "no difference\n"
 
 
 def test_a_recipe_against_a_run_of_it(bars: Path, trained: dict[str, Path], capsys: Captured) -> None:

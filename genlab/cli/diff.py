@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -30,6 +31,7 @@ def command(
     """
     from genlab.cli.display import console
     from genlab.difference import differences, resolved
+    from genlab.wording import printable
 
     a, b = (resolved(ref) for ref in split_plain(recipes, "recipes", 2))
     found = differences(a, b)
@@ -38,7 +40,9 @@ def command(
     elif not found:
         typer.echo("no difference")
     else:
-        console().print(_table(a, b, found))
+        out = console()
+        out.print(f"A  {printable(a.what)}\nB  {printable(b.what)}\n")
+        out.print(_table(a, b, found))
 
 
 def _table(a: Resolved, b: Resolved, found: list[Difference]) -> Table:
@@ -47,26 +51,32 @@ def _table(a: Resolved, b: Resolved, found: list[Difference]) -> Table:
     from rich.text import Text
 
     from genlab.difference import ABSENT, said
-    from genlab.wording import printable
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("key", overflow="fold")
-    for side, origins in ((a, [one.origin_a for one in found]), (b, [one.origin_b for one in found])):
-        table.add_column(Text(printable(side.what)), overflow="fold")
-        if any(origins):
-            table.add_column("from", style="dim", overflow="fold")
-    shown_a, shown_b = any(one.origin_a for one in found), any(one.origin_b for one in found)
 
     def cell(value: Value) -> Text:
         return Text(said(value), style="dim" if value is ABSENT else "")
 
-    for one in found:
-        row = [Text(one.key), cell(one.a)]
-        row += [Text(one.origin_a)] if shown_a else []
-        row += [cell(one.b)]
-        row += [Text(one.origin_b)] if shown_b else []
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("key", no_wrap=True)
+    columns = [[Text(one.key) for one in found]]
+    for title, side, values, origins in (
+        ("A", a, [one.a for one in found], [one.origin_a for one in found]),
+        ("B", b, [one.b for one in found], [one.origin_b for one in found]),
+    ):
+        table.add_column(title, overflow="fold")
+        columns.append([cell(value) for value in values])
+        if any(origins):
+            table.add_column("from", style="dim", overflow="fold")
+            columns.append([Text(_short(origin, side.what)) for origin in origins])
+    for row in zip(*columns, strict=True):
         table.add_row(*row)
     return table
+
+
+def _short(origin: str, what: str) -> str:
+    """Leave out of an origin the file that is compared, and the folder of any other; JSON has it in full."""
+    if origin.startswith(f"{what}:"):
+        return f"line {origin.removeprefix(f'{what}:')}"
+    return re.sub(r"^[^ ]*/(?=[^/ ]+:\d)", "", origin)
 
 
 def _as_json(a: Resolved, b: Resolved, found: list[Difference]) -> dict[str, object]:

@@ -150,8 +150,8 @@ def _status(row: Sequence[Listed]) -> str:
     states = [one.run.state for one in row]
     if len(states) == 1:
         return states[0]
-    counts = {state: states.count(state) for state in dict.fromkeys(states)}
-    return "sweep: " + ", ".join(f"{count} {state}" for state, count in counts.items())
+    others = {state: states.count(state) for state in sorted(set(states) - {"completed"})}
+    return ", ".join([f"{len(row)} trials", *(f"{count} {state}" for state, count in others.items())])
 
 
 def _lowest(row: Sequence[Listed]) -> Listed:
