@@ -232,7 +232,7 @@ def _at(recipe: Mapping[str, Json], key: str) -> Value:
 
 
 def labels(comparison: Comparison) -> list[str]:
-    """Call each run by what sets its recipe apart, ``latent 2, seed 0``; by its folder if nothing does.
+    """Call each run by what sets its recipe apart, ``conv, latent 2``; by its folder if nothing does.
 
     Runs that would be called the same are told apart by their numbers.
     """
@@ -247,7 +247,9 @@ def labels(comparison: Comparison) -> list[str]:
     found = []
     for index, run in enumerate(comparison.runs):
         said_here = [
-            said(one.values[index]) if one.key == "name" else f"{word} {said(one.values[index])}"
+            said(one.values[index])
+            if one.key == "name" or one.key.endswith(".use")
+            else f"{word} {said(one.values[index])}"
             for word, one in zip(words, varied, strict=True)
         ]
         text = ", ".join(said_here[:3]) + ", …" * (len(said_here) > 3)

@@ -100,8 +100,11 @@ class Digest:
         return epochs if isinstance(epochs, int) else None
 
 
-def digest(path: Path) -> Digest:
-    """Read a run directory; only a folder that is none raises ``RunError``."""
+def digest(path: Path, *, recipe: bool = True) -> Digest:
+    """Read a run directory; only a folder that is none raises ``RunError``.
+
+    recipe: read that too, which takes longer than all the rest.
+    """
     notes: list[str] = []
     run = RunDirectory(path)
     if not any((path / name).is_file() for name in ("status.json", "resolved.yaml", "metrics.jsonl")):
@@ -124,7 +127,7 @@ def digest(path: Path) -> Digest:
         started=status.started if status else "",
         finished=(status.finished or "") if status else "",
         steps=status.steps if status else 0,
-        recipe=_recipe(path / "resolved.yaml", notes),
+        recipe=_recipe(path / "resolved.yaml", notes) if recipe else {},
         made=_read(Made, path / "env.json", notes),
         rows=rows,
         best=best,

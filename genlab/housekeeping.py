@@ -30,7 +30,7 @@ REMOVED = "removed"
 
 @dataclass(frozen=True)
 class Listed:
-    """A run and what it takes on the disk. sweep: the folder of the sweep that it is a trial of."""
+    """A run, its recipe left out, and what it takes on the disk. sweep: the folder of the sweep that it is a trial of."""
 
     run: Digest
     bytes: int
@@ -58,7 +58,7 @@ def list_runs() -> list[Listed]:
     listed = []
     for path in found:
         try:
-            listed.append(Listed(digest(path), size(path), sweep_of(path)))
+            listed.append(Listed(digest(path, recipe=False), size(path), sweep_of(path)))
         except RunError:  # another process has just removed it
             continue
     return sorted(listed, key=lambda one: (one.started, one.run.path), reverse=True)

@@ -160,13 +160,13 @@ def test_runs_are_named_by_number(which: tuple[int, ...], text: str) -> None:
 
 def test_labels_say_what_differs(tmp_path: Path) -> None:
     a, b = made_up(tmp_path, "a"), made_up(tmp_path, "b", latent=8, encoder__use="conv")
-    assert labels(of(a, b)) == ["latent 2, encoder mlp", "latent 8, encoder conv"]
+    assert labels(of(a, b)) == ["latent 2, mlp", "latent 8, conv"]
     again = made_up(tmp_path, "again")
     assert labels(of(a, again)) == ["a", "again"]
     assert labels(of(a, b, again)) == [
-        "1: latent 2, encoder mlp",
-        "latent 8, encoder conv",
-        "3: latent 2, encoder mlp",
+        "1: latent 2, mlp",
+        "latent 8, conv",
+        "3: latent 2, mlp",
     ]
     other = made_up(tmp_path, "c", name="another", latent=9)
     assert labels(of(a, other)) == ["made_up", "another"]
@@ -339,7 +339,9 @@ def test_each_run_has_its_colour_and_its_name(count: int) -> None:
 def test_beyond_the_colours_the_best_stands_out(tmp_path: Path) -> None:
     figure = overlaid(curves(COLOURED + 2), "x")
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["seed 1 (best)", "11 other runs"]
-    figure = overlaid([Curve("a", [{"epoch": 1, "val/loss": float("nan")}])] * 12, "x", ["val/loss"])
+    figure = overlaid(
+        [Curve("a", [{"epoch": 1, "val/loss": float("nan")}])] * 12, "x", {"val/loss": "not comparable"}
+    )
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["12 runs"]
     assert figure.axes[0].get_title(loc="right") == "not comparable"
 
@@ -349,3 +351,10 @@ def test_the_command_draws_the_figure(trained: dict[str, Path], tmp_path: Path, 
     out = called(["compare", *map(str, trained.values()), "-o", str(path)], capsys)
     assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert out.endswith(f"{path}\n")
+
+
+def test_runs_that_do_not_reach_one_evaluation_or_go_wild_are_drawn() -> None:
+    wild = [{"epoch": 1, "val/loss": float("inf")}, {"epoch": 2, "val/nll": 3.0}, {"val/loss": 2.0}]
+    figure = overlaid([Curve("a$b", wild), Curve("_c", [{"epoch": 1}])], "$x", {})
+    assert [axes.get_title() for axes in figure.axes][0] == "loss"
+    figure.savefig(io.BytesIO(), format="png")

@@ -80,7 +80,7 @@ def test_a_sweep_is_one_line_unless_all_is_asked_for(runs: Path, capsys: Capture
     out = called(["runs", "list"], capsys)
     assert "trial-0" not in out
     (line,) = [line for line in out.splitlines() if sweep.name in line]
-    assert "3 trials, 1 failed" in line
+    assert "2/3 trials" in line
     assert "7.00" in line
     assert "trial-0" in called(["runs", "list", "--all"], capsys)
     assert len(listed(capsys)) == 4

@@ -77,5 +77,11 @@ def _draw(comparison: Comparison, output: Path) -> None:
     if not drawable:
         raise RunError(f"{output}: not drawn: none of these runs has recorded an evaluation")
     names = dict.fromkeys(run.name for run in comparison.runs)
-    incomparable = [verdict.metric for verdict in comparison.verdicts if not verdict.comparable]
-    save_png(overlaid(drawable, ", ".join(names), incomparable), output)
+    verdicts = {
+        verdict.metric: "comparable in part"
+        if any(len(group) > 1 for group in verdict.groups)
+        else "not comparable"
+        for verdict in comparison.verdicts
+        if not verdict.comparable
+    }
+    save_png(overlaid(drawable, ", ".join(names), verdicts), output)

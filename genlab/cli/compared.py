@@ -117,7 +117,11 @@ def _show_differences(differences: Sequence[Varied], count: int, out: Console) -
         return
     for one in differences:  # too many runs, or too long values, for a column each
         out.print(f"  {printable(one.key)}")
-        for value, which in by_value(one.values):
+        found = by_value(one.values)
+        if len(found) == count:
+            _paragraph(out, f"{', '.join(value for value, _ in found)}, in the order of the runs", indent=4)
+            continue
+        for value, which in found:
             _paragraph(out, f"{value}: {numbers(which)}", indent=4)
 
 

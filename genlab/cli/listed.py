@@ -24,13 +24,13 @@ def show_list(runs: Sequence[Listed], *, every: bool) -> None:
         out.print("no runs")
         return
     columns = [
-        Column("name", [printable(row[0].run.name) for row in rows], 4),
+        Column("name", [printable(row[0].run.name) for row in rows], 1),
         Column("status", [_status(row) for row in rows]),
         Column("val/loss", [_best(row) for row in rows], right=True),
-        Column("epoch", [str(_lowest(row).run.best_epoch or "") for row in rows], 3, right=True),
+        Column("epoch", [str(_lowest(row).run.best_epoch or "") for row in rows], 4, right=True),
         Column("started (UTC)", [_time(min(one.run.started for one in row)) for row in rows], 5),
-        Column("time", [_seconds(row) for row in rows], 2, right=True),
-        Column("size", [bytes_said(sum(one.bytes for one in row)) for row in rows], 1, right=True),
+        Column("time", [_seconds(row) for row in rows], 3, right=True),
+        Column("size", [bytes_said(sum(one.bytes for one in row)) for row in rows], 2, right=True),
         Column("run", [printable(_folder(row).name) for row in rows]),
     ]
     out.print(table(fitting(without_empty(columns), out.width)))
@@ -150,8 +150,7 @@ def _status(row: Sequence[Listed]) -> str:
     states = [one.run.state for one in row]
     if len(states) == 1:
         return states[0]
-    others = {state: states.count(state) for state in sorted(set(states) - {"completed"})}
-    return ", ".join([f"{len(row)} trials", *(f"{count} {state}" for state, count in others.items())])
+    return f"{states.count('completed')}/{len(states)} trials"
 
 
 def _lowest(row: Sequence[Listed]) -> Listed:

@@ -14,7 +14,7 @@ from genlab.plots.losses import TERMS, limits
 from genlab.plots.style import ACCENT, TOL_MUTED, below_header, header, styled
 
 COLOURED = len(TOL_MUTED)  # runs that can be told apart by colour
-LABEL = 34  # characters of a label that the legend shows
+LABEL = 40  # characters of a label that the legend shows
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,17 @@ class Curve:
     best: bool = False
 
 
-def overlaid(curves: Sequence[Curve], name: str, incomparable: Sequence[str] = ()) -> Figure:
+def overlaid(curves: Sequence[Curve], name: str, verdicts: Mapping[str, str] = {}) -> Figure:
     """Draw loss, nll and kl of all runs, a panel each: validation as lines, training dashed.
 
-    incomparable: metrics (``val/loss``) that may not be compared between these runs; their panels say so. Beyond
-    ten runs the lines are grey and the best ones in colour.
+    verdicts: what a metric's panel warns of, ``{"val/loss": "not comparable"}``. Beyond ten runs the lines are
+    grey and the best ones in colour.
     """
     with styled():
-        return _overlaid(curves, name, incomparable)
+        return _overlaid(curves, name, verdicts)
 
 
-def _overlaid(curves: Sequence[Curve], name: str, incomparable: Sequence[str]) -> Figure:
+def _overlaid(curves: Sequence[Curve], name: str, verdicts: Mapping[str, str]) -> Figure:
     terms = [term for term in TERMS if any(f"val/{term}" in row for curve in curves for row in curve.rows)]
     colours = _colours(curves)
     legend = [curve for curve in curves if len(curves) <= COLOURED or curve.best][:COLOURED]
@@ -69,8 +69,8 @@ def _overlaid(curves: Sequence[Curve], name: str, incomparable: Sequence[str]) -
         if finite:
             axes.set_ylim(*limits(finite))
         axes.set_title(TERMS[term])
-        if f"val/{term}" in incomparable:
-            axes.set_title("not comparable", loc="right", color=ACCENT, fontsize=8)
+        if words := verdicts.get(f"val/{term}"):
+            axes.set_title(words, loc="right", color=ACCENT, fontsize=8)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
         axes.grid(axis="y")
