@@ -246,12 +246,10 @@ def labels(comparison: Comparison) -> list[str]:
     ]
     found = []
     for index, run in enumerate(comparison.runs):
-        said_here = [
-            said(one.values[index])
-            if one.key == "name" or one.key.endswith(".use")
-            else f"{word} {said(one.values[index])}"
-            for word, one in zip(words, varied, strict=True)
+        values = [said(one.values[index]) for one in varied]
+        named = [one.key == "name" or one.key.endswith(".use") for one in varied]  # which say what they are
+        each = [
+            value if alone else f"{word} {value}" for word, value, alone in zip(words, values, named, strict=True)
         ]
-        text = ", ".join(said_here[:3]) + ", …" * (len(said_here) > 3)
-        found.append(text or run.path.name)
+        found.append(", ".join(each[:3]) + ", …" * (len(each) > 3) or run.path.name)
     return [label if found.count(label) == 1 else f"{index + 1}: {label}" for index, label in enumerate(found)]

@@ -18,6 +18,7 @@ from genlab.difference import values_at
 from genlab.errors import GenlabError, RunError
 from genlab.runs import RunDirectory, Status
 from genlab.tree import Json
+from genlab.wording import printable
 
 Row = Mapping[str, float]
 
@@ -117,6 +118,7 @@ def digest(path: Path, *, recipe: bool = True) -> Digest:
         lowest = min(measured, key=lambda row: row["val/loss"])
         best = {key: value for key, value in lowest.items() if "/" in key}
         best_epoch = int(lowest["epoch"]) if "epoch" in lowest else None
+    best = {name: value for name, value in best.items() if printable(name) == name}
     speeds = [row["images_per_second"] for row in timings if "images_per_second" in row]
     kept = _read(_Kept, run.model / "metrics.json", notes)
     return Digest(

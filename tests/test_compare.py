@@ -277,7 +277,17 @@ def test_runs_of_a_plugin_that_is_not_installed(tmp_path: Path, capsys: Captured
 def test_what_a_run_says_cannot_move_the_cursor(tmp_path: Path, capsys: Captured) -> None:
     a = made_up(tmp_path, "a", encoder={"use": "\x1b[2Jboo"})
     b = made_up(tmp_path, "b\x1b[31m", description="[red]bold\x1b[2J")
-    assert "\x1b[2J" not in called(["compare", str(a), str(b)], capsys)
+    status = json.loads((b / "status.json").read_text())
+    status |= {"message": "\x1b[2J", "best": status["best"] | {"val/\x1b[2J": 1.0}}
+    (b / "status.json").write_text(json.dumps(status))
+    (b / "env.json").write_text(json.dumps({"command": "\x1b[2J", "device": "\x1b[2J"}))
+    for command in (
+        ["compare", str(a), str(b)],
+        ["runs", "show", str(b)],
+        ["runs", "list"],
+        ["diff", str(a), str(b)],
+    ):
+        assert "\x1b" not in called(command, capsys)
 
 
 def test_mistakes(trained: dict[str, Path], tmp_path: Path, capsys: Captured) -> None:
@@ -356,5 +366,6 @@ def test_the_command_draws_the_figure(trained: dict[str, Path], tmp_path: Path, 
 def test_runs_that_do_not_reach_one_evaluation_or_go_wild_are_drawn() -> None:
     wild = [{"epoch": 1, "val/loss": float("inf")}, {"epoch": 2, "val/nll": 3.0}, {"val/loss": 2.0}]
     figure = overlaid([Curve("a$b", wild), Curve("_c", [{"epoch": 1}])], "$x", {})
-    assert [axes.get_title() for axes in figure.axes][0] == "loss"
+    assert figure.axes[0].get_title(loc="left") == "loss"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [r"a\$b", "_c"]
     figure.savefig(io.BytesIO(), format="png")

@@ -54,14 +54,14 @@ def list_as_json(runs: Sequence[Listed]) -> list[dict[str, object]]:
 def show_one(run: Digest) -> None:
     """Print everything about a run."""
     out = console()
-    description = run.recipe.get("description") or ""
-    out.print(printable(run.name) + (f": {description}" if description else ""), style="bold")
+    description = str(run.recipe.get("description") or "")
+    out.print(printable(run.name) + (f": {printable(description)}" if description else ""), style="bold")
     made = run.made
     versions = {"genlab": made.genlab, "python": made.python, "torch": made.libraries.get("torch", "")}
     threads = f", {made.threads} threads" if made.threads else ""
     sweep = sweep_of(run.path)
     lines = {
-        "status": run.state + (f": {printable(run.message)}" if run.message not in ("", run.state) else ""),
+        "status": run.state + (f": {run.message}" if run.message not in ("", run.state) else ""),
         "folder": str(run.path),
         "sweep": str(sweep or ""),
         "command": made.command,
@@ -76,7 +76,7 @@ def show_one(run: Digest) -> None:
     }
     for name, value in lines.items():
         if value:
-            out.print(f"  {name:<11} {value}")
+            out.print(f"  {name:<11} {printable(value)}")
     if run.best:
         last = run.rows[-1] if run.rows else {}
         out.print("\nmetrics, nats per example", style="bold")
