@@ -173,7 +173,7 @@ def _recipe(path: Path, notes: list[str]) -> dict[str, Json]:
     try:
         return values_at(path)
     except GenlabError as error:
-        notes.append(str(error).removeprefix(f"{path.parent}/"))
+        notes.append(str(error).partition("\n")[0].removeprefix(f"{path.parent}/"))
         return {}
 
 

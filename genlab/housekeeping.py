@@ -30,7 +30,7 @@ REMOVED = "removed"
 
 @dataclass(frozen=True)
 class Listed:
-    """A run, its recipe left out, and what it takes on the disk. sweep: the folder of its sweep, if it is a trial."""
+    """A run, its recipe left out, and what it takes on the disk. sweep: the folder of the one it is part of."""
 
     run: Digest
     bytes: int

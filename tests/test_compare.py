@@ -288,6 +288,7 @@ def test_what_a_run_says_cannot_move_the_cursor(tmp_path: Path, capsys: Captured
         ["diff", str(a), str(b)],
     ):
         assert "\x1b" not in called(command, capsys)
+    assert "\x1b" not in called(["diff", str(a), str(b)], capsys, 2)
 
 
 def test_mistakes(trained: dict[str, Path], tmp_path: Path, capsys: Captured) -> None:

@@ -141,6 +141,7 @@ def _show_verdicts(comparison: Comparison, out: Console) -> None:
 
 def _paragraph(out: Console, text: str, indent: int = 2, mark: str = "") -> None:
     """Print a paragraph, wrapped and indented; a mark stands before its first line."""
+    text = text if text.isprintable() else repr(text)[1:-1]
     for line in Text(text).wrap(out, max(out.width - indent - len(mark), 20)):
         out.print(" " * indent + mark + line.plain.rstrip())
         mark = " " * len(mark)
