@@ -522,6 +522,18 @@ def test_the_live_table_shows_what_runs_and_what_ended(bars: Path, tmp_path: Pat
     assert "1 of 2 over, 1 running, 1 failed" in shown
 
 
+def test_what_a_run_says_cannot_reach_the_terminal_unescaped(bars: Path, capsys: Captured) -> None:
+    def rude(*_: object) -> list[str]:
+        return [sys.executable, "-I", "-S", "-c", r"print('error: \x1b[2J\x1b]0;title\x07')"]
+
+    done = sweep(bars, {"latent": [2, 3]}, command=rude)
+    with pytest.raises(SystemExit):
+        main(["sweep", str(done.path)])
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert r"2 of 2 runs failed: '\x1b[2J\x1b]0;title\x07'" in out
+
+
 # -- real runs -------------------------------------------------------------------------------------------------
 
 

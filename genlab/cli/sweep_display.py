@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import shlex
 import sys
 import time
 from collections import deque
@@ -24,6 +25,7 @@ from genlab.cli.tables import duration
 from genlab.space import Json
 from genlab.sweep import Watcher
 from genlab.sweep.summary import incomparable, labels
+from genlab.wording import printable
 
 if TYPE_CHECKING:
     from genlab.sweep import Sweep
@@ -68,7 +70,7 @@ class PlainWatcher(QuietWatcher):
         if self.metric in outcome.metrics:
             how += f"  epoch {outcome.epoch}  best {self.metric} {outcome.metrics[self.metric]:.3f}"
         if outcome.cause:
-            how += f": {outcome.cause}"
+            how += f": {printable(outcome.cause)}"
         self.console.print(
             f"{done:>{len(str(total))}}/{total}  trial {trial.number:03d}  {values}  seed={trial.seed}  {how}"
         )
@@ -164,12 +166,12 @@ def show(sweep: Sweep, *, json: bool) -> None:
     done = sum(outcome.state == "completed" for outcome in sweep.outcomes)
     ended = "interrupted; " if sweep.signal is not None else ""
     out(f"{ended}{done} of {sweep.total} runs completed")
-    out(f"files in {short(sweep.path)}")
+    out(f"files in {printable(short(sweep.path))}")
     for path in sorted([*sweep.path.glob("*.*"), *sweep.path.glob("plots/*.png")]):
         if not path.name.startswith("."):
-            out(f"  {path.relative_to(sweep.path)}")
+            out(f"  {printable(str(path.relative_to(sweep.path)))}")
     if not sweep.completed:
-        out(f"\nto go on: genlab resume {short(sweep.path)}")
+        out(f"\nto go on: genlab resume {shlex.quote(short(sweep.path))}")
 
 
 def _failures(sweep: Sweep) -> None:
@@ -179,25 +181,25 @@ def _failures(sweep: Sweep) -> None:
         causes.setdefault(outcome.cause, []).append(outcome)
     out = console().print
     for cause, outcomes in causes.items():
-        out(f"{len(outcomes)} of {sweep.total} runs failed: {cause}")
+        out(f"{len(outcomes)} of {sweep.total} runs failed: {printable(cause)}")
         for outcome in outcomes:
             values = [f"{key}={said(value)}" for key, value in outcome.trial.values.items()]
             output = sweep.path / "trials" / f"{outcome.trial.number:03d}" / "output.txt"
-            out(f"  {' '.join([*values, f'seed={outcome.trial.seed}'])}  {short(output)}")
+            out(f"  {' '.join([*values, f'seed={outcome.trial.seed}'])}  {printable(short(output))}")
 
 
 def header(sweep: Sweep) -> list[tuple[str, str]]:
     """Return what stands above a sweep."""
     spec = sweep.spec
-    swept = ", ".join(spec.space) or "seeds only"
+    swept = ", ".join(map(printable, spec.space)) or "seeds only"
     combinations = sweep.total // len(spec.seeds)
     of = f"{_count(combinations, 'combination')} x {_count(len(spec.seeds), 'seed')}"
     done = sum(outcome.state == "completed" for outcome in sweep.outcomes)
     return [
-        ("recipe", spec.recipe),
+        ("recipe", printable(spec.recipe)),
         ("sweep", f"{swept}; {spec.search.use} search"),
         ("runs", f"{_count(sweep.total, 'run')}: {of}{f'; {done} completed before' if done else ''}"),
-        ("folder", str(sweep.path)),
+        ("folder", printable(str(sweep.path))),
     ]
 
 
@@ -209,14 +211,14 @@ def said(value: Json) -> str:
     """Return a swept value as one would type it, of other than whole numbers four digits."""
     if isinstance(value, float):
         return f"{value:.4g}"
-    return value if isinstance(value, str) else jsonlib.dumps(value)
+    return printable(value) if isinstance(value, str) else jsonlib.dumps(value)
 
 
 def _table(keys: Sequence[str], metric: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("trial", justify="right")
     for label in labels(keys):
-        table.add_column(label, justify="right")
+        table.add_column(printable(label), justify="right")
     for name in ("seed", "status", "epoch", f"best {metric}", "time"):
         table.add_column(name, justify="left" if name == "status" else "right", no_wrap=True)
     return table
@@ -236,9 +238,9 @@ def _summary(sweep: Sweep) -> Table:
     others = [name for name in rows[0].metrics if name.startswith("val/") and name != metric]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for label in labels(list(sweep.spec.space)):
-        table.add_column(label, justify="right")
+        table.add_column(printable(label), justify="right")
     for name in ("runs", metric, *others, "training"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(printable(name), justify="right", no_wrap=True)
     for row in rows:
         values = [Text(said(value)) for value in row.values.values()]
         runs = f"{len(row.seeds)}{f' ({row.failed} failed)' if row.failed else ''}"

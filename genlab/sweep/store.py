@@ -2,8 +2,8 @@
 
 ``runs/sweeps/<name>/<YYYYMMDD-HHMMSS>-<id>/`` holds ``sweep.json`` (what was asked for), ``recipe.yaml`` (the
 recipe that is varied, resolved), ``trials/000/`` and so on, and in the end ``summary.json``, ``summary.csv`` and
-``plots/``. A trial's folder holds ``trial.json`` (its values, seed and recipe, resolved), ``recipe.yaml``
-(the same recipe, which its run is started with), ``output.txt`` (what its processes said) and the run, ``<name>/<run>/``.
+``plots/``. A trial's folder holds ``trial.json`` (its values, seed and recipe), ``recipe.yaml`` (that recipe as
+its run is started with it), ``output.txt`` (what its processes said) and the run, ``<name>/<run>/``.
 
 No file says what is done: that is what the runs in it say themselves. So nothing can disagree after a crash.
 """
