@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import shlex
 import shutil
 import signal
 import statistics
@@ -494,6 +495,7 @@ def test_a_sweep_can_be_looked_at(bars: Path, stand_in: StandIn, capsys: Capture
     assert re.search(r"2 +1 +2 +3\.050 ± 0\.071 +6\.100 ± 0\.141 ", out)
     assert "4 of 4" not in out
     assert "8 of 8 runs completed" in out
+    assert f"best run {done.outcomes[0].run}" in out
     assert "val/loss does not measure the same where objective.beta differs" in out
     with pytest.raises(SystemExit):
         main(["sweep", str(done.path), "--json"])
@@ -532,6 +534,26 @@ def test_what_a_run_says_cannot_reach_the_terminal_unescaped(bars: Path, capsys:
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert r"2 of 2 runs failed: '\x1b[2J\x1b]0;title\x07'" in out
+
+
+COMMANDS = [
+    line.split(maxsplit=1)[1]
+    for line in (ROOT / "docs" / "sweeps.md").read_text().splitlines()
+    if line.startswith("    genlab sweep bars") and "optuna" not in line
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_documents_commands_do_as_they_say(
+    command: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sweep.__kwdefaults__, "command", StandIn(tmp_path / "log"))
+    monkeypatch.setattr("genlab.sweep.plots.draw_sweep", lambda sweep: [])
+    with pytest.raises(SystemExit) as stopped:
+        main([*shlex.split(command), "--jobs", "4", "--json"])
+    out, err = capsys.readouterr()
+    assert stopped.value.code in (0, None), err
+    assert json.loads(out)["completed"]
 
 
 # -- real runs -------------------------------------------------------------------------------------------------

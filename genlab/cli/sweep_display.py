@@ -170,6 +170,8 @@ def show(sweep: Sweep, *, json: bool) -> None:
     for path in sorted([*sweep.path.glob("*.*"), *sweep.path.glob("plots/*.png")]):
         if not path.name.startswith("."):
             out(f"  {printable(str(path.relative_to(sweep.path)))}")
+    if sweep.best is not None and sweep.best.run is not None:
+        out(f"best run {printable(short(sweep.best.run))}")
     if not sweep.completed:
         out(f"\nto go on: genlab resume {shlex.quote(short(sweep.path))}")
 

@@ -38,6 +38,13 @@ class Sweep:
         return [outcome for outcome in self.outcomes if outcome.state == "failed"]
 
     @property
+    def best(self) -> Outcome | None:
+        """The completed trial with the lowest metric, if there is one."""
+        metric = self.spec.metric
+        done = [each for each in self.outcomes if each.state == "completed" and metric in each.metrics]
+        return min(done, key=lambda each: each.metrics[metric], default=None)
+
+    @property
     def total(self) -> int:
         """How many trials there are to be."""
         return max(len(self.outcomes), self.spec.trials * len(self.spec.seeds))
