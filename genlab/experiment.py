@@ -44,7 +44,7 @@ def run(
     """Train a recipe file and leave a run directory.
 
     overrides: ``{"train.epochs": 3}``. runs: folder of runs, by default ``GENLAB_RUNS`` or ``runs``.
-    plots: draw them at the end. resume: with ``auto``, go on with the newest run of this very recipe that is
+    plots: draw them at the end, and write ``report.html``. resume: with ``auto``, go on with the newest run of this very recipe that is
     not done, if there is one. announce: called once before training with all that is known and the run
     directory.
 

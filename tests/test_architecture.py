@@ -16,7 +16,7 @@ PLUGINS = [path for path in (ROOT / "plugins").rglob("*.py") if "tests" not in p
 
 # From the ground up; a module may import from layers below its own, and from its own.
 LAYERS = [
-    {"errors", "seeds", "source", "files", "vision", "wording", "distributions", "device", "precision"},
+    {"errors", "seeds", "source", "files", "units", "vision", "wording", "distributions", "device", "precision"},
     {"interfaces"},
     {"contract"},
     {"model", "registry"},
@@ -28,7 +28,7 @@ LAYERS = [
     {"build", "runs"},
     {"store", "prepare"},
     {"card", "assembly"},
-    {"keeper"},
+    {"keeper", "report"},
     {"session"},
     {"experiment"},
     {"cli", "__main__"},

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from genlab.cli import data, devices, evaluate, ls, plot, plugins, resume, run, sample, show
+from genlab.cli import data, devices, evaluate, ls, plot, plugins, report, resume, run, sample, show
 from genlab.cli.streams import forgive_encodings
 from genlab.errors import GenlabError
 
@@ -29,6 +29,7 @@ app.command("show")(show.command)
 app.command("ls")(ls.command)
 app.command("sample")(sample.command)
 app.command("plot")(plot.command)
+app.command("report")(report.command)
 app.command("eval")(evaluate.command)
 app.command("devices")(devices.command)
 app.add_typer(data.app, name="data")

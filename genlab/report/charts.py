@@ -36,11 +36,12 @@ class Line:
 class Chart:
     """Lines over common positions.
 
-    about: what a reader who cannot see it is told. marked: the position that is marked. from_zero: the
+    meaning: the title's quiet half. about: what a reader who cannot see it is told. marked: the position that is marked. from_zero: the
     vertical axis starts at 0.
     """
 
     title: str
+    meaning: str
     about: str
     x: Sequence[float]
     x_name: str
@@ -53,7 +54,7 @@ class Chart:
 def figure(chart: Chart) -> Html:
     """Return a chart with its title, as a figure."""
     note = tag("span", chart.note, class_="note") if chart.note else None
-    return tag("figure", tag("figcaption", tag("b", chart.title), note), _svg(chart), class_="chart")
+    return tag("figure", tag("figcaption", tag("span", tag("b", chart.title), " ", chart.meaning), note), _svg(chart), class_="chart")
 
 
 def ticks(low: float, high: float, count: int = 5, *, whole: bool = False) -> list[float]:

@@ -18,7 +18,7 @@ CURVES = 12  # charts, at most
 
 MEANING = {
     "loss": "the objective",
-    "nll": "−log p(x|z), reconstruction",
+    "nll": "−log p(x|z)",
     "kl": "KL(q(z|x) ‖ p(z))",
 }
 SPLITS = (("train", "training"), ("val", "validation"))
@@ -87,9 +87,9 @@ def _curve(run: RunFacts, name: str) -> Html:
     if best and at_best is not None:
         told.append(f"{number(at_best)} at the kept model, epoch {best.epoch}")
     x, x_name = _positions(evaluations)
-    meaning = f": {MEANING[name]}" if name in MEANING else ""
     chart = Chart(
-        title=f"{name}{meaning}",
+        title=name,
+        meaning=MEANING.get(name, ""),
         about="; ".join(told),
         x=x,
         x_name=x_name,
@@ -167,6 +167,6 @@ def timing(run: RunFacts) -> Html:
         values = [e.images_per_second or math.nan for e in run.evaluations]
         told = f"between {min(fast):,.0f} and {max(fast):,.0f}"
         chart = figure(
-            Chart("images/s", told, x, x_name, [Line("val", values)], note="training steps alone", from_zero=True)
+            Chart("images/s", "", told, x, x_name, [Line("val", values)], note="training steps alone", from_zero=True)
         )
     return section("Timing", tag("div", facts(pairs), chart, class_="beside"))

@@ -19,7 +19,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def plots(pictures: Sequence[Picture]) -> Html | None:
-    """Return every plot with its caption; None if there are none."""
+    """Return plots with their captions; None if there are none."""
     if not pictures:
         return None
     room, shown = TOGETHER, []

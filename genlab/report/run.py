@@ -16,9 +16,12 @@ from genlab.units import duration
 
 def run_page(run: RunFacts) -> str:
     """Return the page of a run as one HTML document that refers to nothing outside itself."""
+    curves = numbers.curves(run)
+    # The curves above them are those of the plot "losses".
+    pictures = [picture for picture in run.pictures if curves is None or picture.kind != "losses"]
     sections = [
-        ("Curves", numbers.curves(run)),
-        ("Plots", plots(run.pictures)),
+        ("Curves", curves),
+        ("Plots", plots(pictures)),
         ("Metrics", numbers.metrics(run)),
         ("Recipe", recipe(run)),
         ("Layers", setting.layers(run)),
