@@ -69,8 +69,8 @@ class Run:
 class Watched:
     """What a caller wants to see and hear of a run.
 
-    announce: is called once before training. plots: whether they are drawn at the end, and the report written. started: the time
-    (``time.monotonic``) that the run's seconds are counted from.
+    announce: is called once before training. plots: whether they are drawn at the end, and the report written.
+    started: the time (``time.monotonic``) that the run's seconds are counted from.
     """
 
     callbacks: Sequence[Callback] = ()

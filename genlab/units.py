@@ -17,8 +17,6 @@ def size(count: float) -> str:
     """Say a number of bytes as people do: ``812 B``, ``2.1 MB`` (of 1,000,000)."""
     if count < 1000:
         return f"{count:.0f} B"
-    for unit in ("kB", "MB", "GB"):
-        count /= 1000
-        if count < 999.5:
-            break
-    return f"{count:.1f} {unit}" if count < 99.5 else f"{count:.0f} {unit}"
+    unit = "kB" if count < 999_500 else "MB" if count < 999_500_000 else "GB"
+    shown = count / {"kB": 1e3, "MB": 1e6, "GB": 1e9}[unit]
+    return f"{shown:.1f} {unit}" if shown < 99.5 else f"{shown:.0f} {unit}"

@@ -36,8 +36,8 @@ class Line:
 class Chart:
     """Lines over common positions.
 
-    meaning: the title's quiet half. about: what a reader who cannot see it is told. marked: the position that is marked. from_zero: the
-    vertical axis starts at 0.
+    meaning: the title's quiet half. about: what a reader who cannot see it is told. marked: the position that
+    is marked. from_zero: the vertical axis starts at 0.
     """
 
     title: str
@@ -53,8 +53,14 @@ class Chart:
 
 def figure(chart: Chart) -> Html:
     """Return a chart with its title, as a figure."""
+    title = tag("span", tag("b", chart.title), " ", chart.meaning)
     note = tag("span", chart.note, class_="note") if chart.note else None
-    return tag("figure", tag("figcaption", tag("span", tag("b", chart.title), " ", chart.meaning), note), _svg(chart), class_="chart")
+    return tag(
+        "figure",
+        tag("figcaption", title, note),
+        _svg(chart),
+        class_="chart",
+    )
 
 
 def ticks(low: float, high: float, count: int = 5, *, whole: bool = False) -> list[float]:

@@ -199,7 +199,9 @@ def _files(folder: Path) -> Iterator[File]:
         with suppress(OSError):
             if path.is_file():
                 parts = relative.parts
-                entry = "/".join(parts[:2]) + "/" if parts[0] == "checkpoints" and len(parts) > 2 else "/".join(parts)
+                entry = (
+                    "/".join(parts[:2]) + "/" if parts[0] == "checkpoints" and len(parts) > 2 else "/".join(parts)
+                )
                 sizes[entry] = sizes.get(entry, 0) + path.stat().st_size
     # What lies at the top comes first, as a reader would look for it.
     yield from (File(name, sizes[name]) for name in sorted(sizes, key=lambda name: ("/" in name, name)))

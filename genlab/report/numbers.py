@@ -117,21 +117,18 @@ def metrics(run: RunFacts) -> Html:
     epoch = best.epoch if best else run.status.best_epoch
     names = list(dict.fromkeys([*kept, *last.metrics]))
     rows = [[code(name), number(kept.get(name), 3), number(last.metrics.get(name), 3)] for name in names]
-    columns = ("metric", f"kept model (epoch {epoch or '–'})", f"last (epoch {last.epoch})")
+    columns = ("metric", f"kept, epoch {epoch or '–'}", f"last, epoch {last.epoch}")
     protocol = tag("p", inline(run.kept.protocol)) if run.kept else None
     shown = run.evaluations[-LISTED:]
     left = len(run.evaluations) - len(shown)
+    earlier = f"The last {LISTED}; the {left:,} before are in metrics.jsonl."
     every = folded(
         f"All {len(run.evaluations):,} evaluations",
-        tag("p", f"The last {LISTED}; the {left:,} before are in metrics.jsonl.", class_="about") if left else None,
+        tag("p", earlier, class_="about") if left else None,
         _evaluations(shown, names, best),
     )
-    return section(
-        "Metrics",
-        table(columns, rows, numbers=(1, 2), caption="nats per example, lower is better"),
-        protocol,
-        every,
-    )
+    compared = table(columns, rows, numbers=(1, 2), caption="nats per example, lower is better")
+    return section("Metrics", tag("div", compared, protocol, class_="beside"), every)
 
 
 def _evaluations(evaluations: Sequence[Evaluation], names: Sequence[str], best: Evaluation | None) -> Html:
@@ -139,9 +136,7 @@ def _evaluations(evaluations: Sequence[Evaluation], names: Sequence[str], best: 
     for e in evaluations:
         mark = tag("span", " kept", class_="kept") if e is best else None
         rows.append([[str(e.epoch), mark], e.step, *(number(e.metrics.get(name), 3) for name in names)])
-    return table(
-        ("epoch", "step", *names), rows, numbers=range(1, len(names) + 2), caption="nats per example"
-    )
+    return table(("epoch", "step", *names), rows, numbers=range(1, len(names) + 2), caption="nats per example")
 
 
 def timing(run: RunFacts) -> Html:
@@ -157,7 +152,7 @@ def timing(run: RunFacts) -> Html:
         pairs += [
             ("training and evaluations", duration(seconds)),
             ("steps", steps),
-            ("from one evaluation to the next", f"{duration(median(each))} (median of {len(each)})"),
+            ("between evaluations", f"{duration(median(each))} (median of {len(each)})"),
         ]
     chart = None
     if fast:
@@ -167,6 +162,8 @@ def timing(run: RunFacts) -> Html:
         values = [e.images_per_second or math.nan for e in run.evaluations]
         told = f"between {min(fast):,.0f} and {max(fast):,.0f}"
         chart = figure(
-            Chart("images/s", "", told, x, x_name, [Line("val", values)], note="training steps alone", from_zero=True)
+            Chart(
+                "images/s", "", told, x, x_name, [Line("val", values)], note="training steps alone", from_zero=True
+            )
         )
     return section("Timing", tag("div", facts(pairs), chart, class_="beside"))

@@ -20,7 +20,7 @@ class Html(str):
     __slots__ = ()
 
 
-Content: TypeAlias = "str | int | None | Iterable[Content]"
+Content: TypeAlias = "str | int | Iterable[Content] | None"
 """What a tag can hold: markup, text, numbers, nothing, or several of these."""
 
 VOID = frozenset({"br", "hr", "img", "meta", "wbr"})
@@ -29,7 +29,9 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri
 _NAME = re.compile(r"[a-z][a-z0-9]*")
 _TARGET = re.compile(r"#[\w-]+|data:image/png;base64,[A-Za-z0-9+/=]+|(?!/)[\w./~%-]+")
 # Controls, halves of surrogate pairs, and what reorders or hides text: names in them could deceive a reader.
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]"
+)
 
 
 def seen(text: str) -> str:
@@ -105,9 +107,7 @@ def table(
         return tag(kind, content, scope=scope, class_="number" if index in right else None)
 
     def row(cells: Iterable[Content]) -> Html:
-        return tag(
-            "tr", [cell("th" if not i else "td", i, c, None if i else "row") for i, c in enumerate(cells)]
-        )
+        return tag("tr", [cell("th" if not i else "td", i, c, None if i else "row") for i, c in enumerate(cells)])
 
     head = tag("tr", [cell("th", i, name, "col") for i, name in enumerate(columns)])
     return tag(

@@ -45,7 +45,9 @@ def image(picture: Picture) -> Html:
         width=round(width * PER_POINT),
         height=round(height * PER_POINT),
     )
-    return tag("figure", tag("div", drawn, class_="paper"), caption, class_="wide" if width > WIDE * height else None)
+    return tag(
+        "figure", tag("div", drawn, class_="paper"), caption, class_="wide" if width > WIDE * height else None
+    )
 
 
 def png_size(data: bytes) -> tuple[int, int] | None:

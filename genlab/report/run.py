@@ -66,6 +66,9 @@ def _figures(run: RunFacts) -> Html:
         pairs.append(("best val/loss", [tag("b", numbers.number(status.best["val/loss"])), " nats"]))
         at = f"{status.best_epoch} of {run.last.epoch}" if run.last else str(status.best_epoch)
         pairs.append(("after epoch", at))
+    latent = run.resolved.get("latent")
+    if status.active_units is not None and isinstance(latent, int):
+        pairs.append(("latents in use", f"{status.active_units} of {latent}"))
     if run.anatomy.parameters is not None:
         pairs.append(("parameters", run.anatomy.parameters))
     if env is not None:
@@ -141,7 +144,9 @@ def _outcome(run: RunFacts) -> Html | None:
 def _card(run: RunFacts) -> Html | None:
     if not run.card:
         return None
-    return section("Model card", folded("What is handed on with the model", tag("div", block(run.card), class_="card")))
+    return section(
+        "Model card", folded("What is handed on with the model", tag("div", block(run.card), class_="card"))
+    )
 
 
 def _log(run: RunFacts) -> Html | None:

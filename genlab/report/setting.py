@@ -26,8 +26,7 @@ def layers(run: RunFacts) -> Html:
         return section("Layers", tag("p", "The layers cannot be listed here: ", code(anatomy.obstacle)))
     rows: list[list[Content]] = [
         [
-            code(layer.path),
-            layer.kind,
+            [code(layer.path), " ", tag("span", layer.kind, class_="kind")],
             " × ".join(map(str, layer.shape)) if layer.shape is not None else "",
             layer.parameters or "",
         ]
@@ -36,10 +35,10 @@ def layers(run: RunFacts) -> Html:
     return section(
         "Layers",
         table(
-            ("layer", "kind", "output", "parameters"),
+            ("layer", "output", "parameters"),
             rows,
-            numbers=(2, 3),
-            foot=["total", "", "", anatomy.parameters],
+            numbers=(1, 2),
+            foot=["total", "", anatomy.parameters],
             caption="in the order in which they run; shapes of one example",
         ),
     )
@@ -84,17 +83,14 @@ def use(run: RunFacts) -> Html | None:
     """Return how to load the model that was kept; None if none was."""
     if run.kept is None:
         return None
-    shape = run.resolved.get("latent")
-    name, folder = run.status.name, typed(run.path)
-    latent = f"(16, {shape})" if isinstance(shape, int) else "(16, Z)"
-    newest = "" if run.status.status != "completed" else f'model = genlab.load("{name}")  # the newest completed run'
+    latent, folder = run.resolved.get("latent"), typed(run.path)
+    newest = f", or {run.status.name!r}: the newest completed run" if run.status.status == "completed" else ""
     python = [
         "import genlab",
         "",
-        f"model = genlab.load({folder!r})  # this run's best model",
-        *([newest] if newest else []),
+        f"model = genlab.load({folder!r})  # this run{newest}",
         "x = model.sample(16, seed=0)",
-        f"z = model.encode(x)  # {latent} posterior means",
+        f"z = model.encode(x)  # (16, {latent}) posterior means",
         "nats = model.log_prob(x, k=100)  # (16,) estimates of log p(x)",
     ]
     ref = shlex.quote(folder)
@@ -116,7 +112,7 @@ def reproduce(run: RunFacts) -> Html:
         "Make it again",
         tag("p", "As it was made:"),
         listing(env.command, "the command of this run"),
-        tag("p", "From this directory, whatever has become of the recipe since, on the same kind of device:"),
+        tag("p", "From its resolved recipe, whatever has become of the file since, on the same kind of device:"),
         listing(f"{again} --device {shlex.quote(env.on)}", "the command from the resolved recipe"),
         tag("p", "With the versions that it was made with:"),
         listing(f"pip install {' '.join(pins(env))}", "versions"),
