@@ -27,7 +27,7 @@ def layers(run: RunFacts) -> Html:
     rows: list[list[Content]] = [
         [
             [code(layer.path), " ", tag("span", layer.kind, class_="kind")],
-            " × ".join(map(str, layer.shape)) if layer.shape is not None else "",
+            "×".join(map(str, layer.shape)) if layer.shape is not None else "",
             layer.parameters or "",
         ]
         for layer in anatomy.layers
