@@ -14,6 +14,15 @@ from genlab.plugins import installed
 
 DATA = Path(__file__).parent / "data"
 ROOT = Path(__file__).parent.parent
+BARS = """\
+name: bars
+data: {use: bars, size: 4, examples: 200}
+latent: 2
+encoder: {use: mlp, hidden: [16]}
+decoder: {use: mlp, hidden: [16]}
+likelihood: bernoulli
+train: {epochs: 2, batch_size: 32}
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -26,15 +35,7 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def bars(tmp_path: Path) -> Path:
     """A recipe that trains in a moment on data that needs no file."""
     path = tmp_path / "bars.yaml"
-    path.write_text(
-        "name: bars\n"
-        "data: {use: bars, size: 4, examples: 200}\n"
-        "latent: 2\n"
-        "encoder: {use: mlp, hidden: [16]}\n"
-        "decoder: {use: mlp, hidden: [16]}\n"
-        "likelihood: bernoulli\n"
-        "train: {epochs: 2, batch_size: 32}\n"
-    )
+    path.write_text(BARS)
     return path
 
 

@@ -25,6 +25,7 @@ from genlab.runs import RunDirectory
 from genlab.source import read_text
 from genlab.units import size
 from tests.children import At, raised
+from tests.conftest import BARS
 
 Captured = pytest.CaptureFixture[str]
 REPORT = Path(genlab.__file__).parent / "report"
@@ -72,10 +73,23 @@ def page_of(run: Path) -> Page:
     return Page(write_report(run).read_text("utf-8"))
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> genlab.Run:
+    """A small run with plots and page, for tests that change nothing in it."""
+    folder = tmp_path_factory.mktemp("whole")
+    recipe = folder / "bars.yaml"
+    recipe.write_text(BARS)
+    with pytest.MonkeyPatch.context() as own:
+        own.setenv("GENLAB_STATE", str(folder / "state"))
+        return genlab.run(recipe, runs=folder / "runs", device="cpu")
+
+
 @pytest.fixture
-def run(bars: Path) -> Path:
-    """A small run that is done, its page not written."""
-    return genlab.run(bars, {"train.epochs": 2}, plots=False, device="cpu").directory
+def run(whole: genlab.Run, tmp_path: Path) -> Path:
+    """A copy of it without plots and page, found by its name."""
+    copy = tmp_path / "runs" / "bars" / whole.directory.name
+    shutil.copytree(whole.directory, copy, ignore=shutil.ignore_patterns("*.png", PAGE))
+    return copy
 
 
 def edit(path: Path, **changes: object) -> None:
@@ -85,9 +99,8 @@ def edit(path: Path, **changes: object) -> None:
 # -- what it says -------------------------------------------------------------------------------------------
 
 
-def test_a_run_leaves_a_page_with_all_that_there_is_to_know(bars: Path) -> None:
-    run = genlab.run(bars, device="cpu")
-    page = Page((run.directory / PAGE).read_text("utf-8"))
+def test_a_run_leaves_a_page_with_all_that_there_is_to_know(whole: genlab.Run) -> None:
+    run, page = whole, Page((whole.directory / PAGE).read_text("utf-8"))
     assert list(page.sections) == [
         "curves", "plots", "metrics", "recipe", "layers", "use-it", "make-it-again", "timing", "environment",
         "files", "model-card",
@@ -117,11 +130,10 @@ def test_a_run_leaves_a_page_with_all_that_there_is_to_know(bars: Path) -> None:
     assert f"{parameters:,} parameters, x of shape (1, 4, 4)" in said["model-card"]
 
 
-def test_plots_are_in_the_page_each_with_its_caption(bars: Path) -> None:
-    run = genlab.run(bars, {"train.epochs": 1}, device="cpu")
-    page = Page((run.directory / PAGE).read_text("utf-8"))
+def test_plots_are_in_the_page_each_with_its_caption(whole: genlab.Run) -> None:
+    page = Page((whole.directory / PAGE).read_text("utf-8"))
     images = [attrs for tag, attrs in page.tags if tag == "img"]
-    drawn = {path.stem for path in (run.directory / "plots").glob("*.png")} - {"losses"}  # the curves are those
+    drawn = {path.stem for path in (whole.directory / "plots").glob("*.png")} - {"losses"}  # the curves are those
     assert len(images) == len(drawn) > 3
     for kind, about in genlab_plots().items():
         if kind in drawn:
@@ -340,8 +352,8 @@ def only_local(page: Page) -> None:
     assert str(policies[0]).startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'")
 
 
-def test_the_page_refers_to_nothing_outside_itself(bars: Path) -> None:
-    path = genlab.run(bars, {"train.epochs": 1}, device="cpu").directory / PAGE
+def test_the_page_refers_to_nothing_outside_itself(whole: genlab.Run) -> None:
+    path = whole.directory / PAGE
     only_local(Page(path.read_text("utf-8")))
     assert not re.search(r"url\(|@import|@font-face", path.read_text("utf-8"))
     assert path.stat().st_size < 1_000_000
@@ -355,8 +367,8 @@ def test_every_link_of_the_contents_leads_to_a_section(run: Path) -> None:
     assert links == list(page.sections)
 
 
-def test_headings_tables_and_pictures_can_be_read_aloud(bars: Path) -> None:
-    page = Page((genlab.run(bars, {"train.epochs": 1}, device="cpu").directory / PAGE).read_text("utf-8"))
+def test_headings_tables_and_pictures_can_be_read_aloud(whole: genlab.Run) -> None:
+    page = Page((whole.directory / PAGE).read_text("utf-8"))
     levels = [int(name[1]) for name, _ in page.tags if re.fullmatch("h[1-6]", name)]
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -420,9 +432,9 @@ def chromium(*arguments: str, profile: Path) -> str:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-@pytest.mark.parametrize("text", [None, "W" * 3000, HOSTILE[2]], ids=["bars", "long", "hostile"])
-def test_the_page_fits_a_phone(bars: Path, tmp_path: Path, text: str | None) -> None:
-    run = genlab.run(bars, {"train.epochs": 2}, device="cpu").directory
+@pytest.mark.parametrize("text", [None, HOSTILE[2] + "W" * 3000], ids=["bars", "hostile"])
+def test_the_page_fits_a_phone(whole: genlab.Run, run: Path, tmp_path: Path, text: str | None) -> None:
+    shutil.copytree(whole.directory / "plots", run / "plots", dirs_exist_ok=True)
     if text is not None:
         hostile(run, text)
     page = write_report(run)
@@ -457,7 +469,7 @@ def test_ticks_are_round_and_sizes_readable() -> None:
 def test_report_takes_a_directory_or_a_name_and_prints_where_the_page_is(
     run: Path, tmp_path: Path, capsys: Captured
 ) -> None:
-    newer = genlab.run(tmp_path / "bars.yaml", {"train.epochs": 1}, plots=False, device="cpu").directory
+    newer = Path(shutil.copytree(run, run.with_name("newer")))
     edit(newer / "status.json", status="failed", started="2999-01-01T00:00:00+00:00")
     out = tmp_path / "page.html"
     for arguments, path in [
