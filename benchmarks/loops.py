@@ -7,10 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genlab.opening import open_text
 from genlab.parts.encoders import MLPEncoder
-from genlab.plugins import installed
 from genlab.prepare import Prepared, prepare
-from genlab.recipe import parse_recipe
 from genlab.train.callbacks import Callback
 from genlab.train.loop import fit
 from genlab.train.rate import LearningRate
@@ -45,7 +44,7 @@ def prepared(recipe: str, steps: int, seed: int) -> Prepared:
         "train.eval_every_steps": steps,
         "train.early_stopping": None,
     }
-    parsed = parse_recipe(recipe, "benchmark", changes, registry=installed().registry)
+    parsed = open_text(recipe, Path("benchmark"), changes).recipe
     return prepare(parsed, "cpu", where="benchmark", command="")
 
 

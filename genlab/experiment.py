@@ -10,14 +10,15 @@ from pathlib import Path
 
 from genlab.device import available
 from genlab.errors import GenlabError, RecipeError
-from genlab.files import write_text
 from genlab.lock import locked
+from genlab.opening import open_recipe
+from genlab.overrides import as_typed
 from genlab.plugins import installed
 from genlab.prepare import Prepared, prepare
-from genlab.recipe import Recipe, as_typed, overridden, parse_recipe
+from genlab.recipe import Recipe
+from genlab.resolving import overridden
 from genlab.runs import RunDirectory, known_runs, runs_root
 from genlab.session import Run, Session, Watched, accounted_for
-from genlab.source import file_text
 from genlab.train.callbacks import Callback
 from genlab.train.options import RunnerOption
 from genlab.train.signals import StopRequest
@@ -25,6 +26,8 @@ from genlab.train.signals import StopRequest
 log = logging.getLogger(__name__)
 
 Announce = Callable[[Prepared, Path], None]
+
+_NOTHING: Mapping[str, object] = {}
 
 CHANGEABLE = ("train.epochs", "train.max_steps", "train.max_time", "train.early_stopping.patience", "checkpoint")
 """What a resumed run may change: how long it goes on, and how often it is saved."""
@@ -41,7 +44,7 @@ def run(
     callbacks: Sequence[Callback] = (),
     announce: Announce = lambda prepared, directory: None,
 ) -> Run:
-    """Train a recipe file and leave a run directory.
+    """Train a recipe file, or an installed recipe by its name, and leave a run directory.
 
     overrides: ``{"train.epochs": 3}``. runs: folder of runs, by default ``GENLAB_RUNS`` or ``runs``.
     plots: draw them at the end, and write ``report.html``. resume: with ``auto``, go on with the newest run of
@@ -55,20 +58,19 @@ def run(
     """
     if resume not in ("never", "auto"):
         raise RecipeError(f"resume={resume!r}: 'never' or 'auto' is expected; for one run there is genlab.resume")
-    watched, path, given = Watched(callbacks, announce, plots), Path(recipe), overrides or {}
-    written = file_text(path)
-    parsed = parse_recipe(written, str(path), given, registry=installed().registry)
+    watched, given = Watched(callbacks, announce, plots), overrides or {}
+    opened = open_recipe(recipe, given)
     root = Path(runs) if runs else runs_root()
-    if resume == "auto" and (found := unfinished(parsed, root)) is not None:
+    if resume == "auto" and (found := unfinished(opened.recipe, root)) is not None:
         log.info("going on with %s", found)
-        return _resume(RunDirectory(found), parsed, device, watched)
+        return _resume(RunDirectory(found), opened.recipe, device, watched)
     command = shlex.join(
-        ["genlab", "run", str(path), *(f"{key}={as_typed(value)}" for key, value in given.items())]
+        ["genlab", "run", str(recipe), *(f"{key}={as_typed(value)}" for key, value in given.items())]
     )
-    prepared = prepare(parsed, device, where=str(path), command=command)
-    directory = RunDirectory.create(root, parsed, written, prepared.environment)
+    prepared = prepare(opened.recipe, device, where=opened.name, command=command)
+    directory = RunDirectory.create(root, opened, prepared.environment)
     with locked(directory.path):
-        return Session(prepared, directory, parsed.train.runner, watched).run()
+        return Session(prepared, directory, opened.recipe.train.runner, watched).run()
 
 
 def resume(
@@ -100,7 +102,7 @@ def resume(
             )
     if overrides:
         recipe = overridden(recipe, overrides, registry=installed().registry)
-    return _resume(run, recipe, device, watched)
+    return _resume(run, recipe, device, watched, changed=overrides or {})
 
 
 def unfinished(recipe: Recipe, root: Path) -> Path | None:
@@ -113,7 +115,13 @@ def unfinished(recipe: Recipe, root: Path) -> Path | None:
     return None
 
 
-def _resume(directory: RunDirectory, recipe: Recipe, device: str, watched: Watched) -> Run:
+def _resume(
+    directory: RunDirectory,
+    recipe: Recipe,
+    device: str,
+    watched: Watched,
+    changed: Mapping[str, object] = _NOTHING,
+) -> Run:
     with locked(directory.path):
         before = directory.environment()
         same = device == "auto" and before.on in [str(d.on) for d in available()]
@@ -127,7 +135,8 @@ def _resume(directory: RunDirectory, recipe: Recipe, device: str, watched: Watch
         now = prepared.environment.model_copy(update={"runner": runner})
         with accounted_for(directory, StopRequest()):
             directory.restart()
-            write_text(directory.path / "resolved.yaml", recipe.to_yaml())
+            changes = {key: f"override {key}={as_typed(value)} at a resume" for key, value in changed.items()}
+            directory.write_recipe(recipe, directory.origins() | changes)
         if differences := before.differences(now):
             warning = (
                 f"not what the run was done with so far, so the last bits may differ: {'; '.join(differences)}"

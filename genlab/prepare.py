@@ -21,10 +21,10 @@ from genlab.model import LatentModel
 from genlab.plugins import installed
 from genlab.precision import resolve_precision
 from genlab.recipe import Recipe
-from genlab.registry import suggest
 from genlab.seeds import seeded
 from genlab.train.allocator import keep_freed_memory
 from genlab.train.options import RunnerOption
+from genlab.wording import suggest
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import json
 import re
@@ -18,7 +17,7 @@ from torch.optim import Optimizer
 
 from genlab.errors import PluginError
 from genlab.interfaces import DataSource, Decoder, Encoder, Likelihood, Objective, Prior, Schedule, Tracker
-from genlab.wording import Allowed, finding
+from genlab.wording import Allowed, finding, suggest
 
 KINDS: dict[str, type] = {
     "data": DataSource,
@@ -189,12 +188,6 @@ class Registry:
         for distribution, cause in self._failures:
             message += f"\n  (plugin {distribution} could not be loaded: {cause}; see `genlab plugins doctor`)"
         return message
-
-
-def suggest(word: str, known: list[str]) -> str:
-    """Return ``"did you mean 'x'? "`` for the nearest known word, or nothing."""
-    near = difflib.get_close_matches(str(word).lower(), known, n=1)
-    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def _kind_of(name: str, cls: object) -> str:

@@ -1,9 +1,9 @@
 """The run directory: what a run leaves behind, and how runs are found again.
 
 ``runs/<name>/<YYYYMMDD-HHMMSS>-<id>/`` holds ``recipe.yaml`` (as written), ``resolved.yaml`` (every default
-filled in), ``env.json``, ``status.json``, ``metrics.jsonl`` (one object per evaluation) and ``timing.jsonl`` (how
-long each took), ``log.txt``, ``model/`` (the best model so far, a bundle), ``checkpoints/``, ``plots/`` and
-``report.html``. Each file is whole at any moment.
+filled in), ``origins.json`` (where each value came from), ``env.json``, ``status.json``, ``metrics.jsonl`` (one
+object per evaluation) and ``timing.jsonl`` (how long each took), ``log.txt``, ``model/`` (the best model so far, a
+bundle), ``checkpoints/``, ``plots/`` and ``report.html``. Each file is whole at any moment.
 
 Every run is also noted in the user's state folder, so that ``genlab.load("name")`` finds it from any
 directory. ``GENLAB_RUNS`` moves the runs, ``GENLAB_STATE`` the notes.
@@ -25,13 +25,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from platformdirs import user_state_path
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from genlab.errors import RunError
 from genlab.files import explained, previous, write_json, write_text
 
 if TYPE_CHECKING:  # they bring torch, which looking at runs does not need
     from genlab.environment import Environment
+    from genlab.opening import Opened
     from genlab.recipe import Recipe
     from genlab.train.callbacks import Record
 
@@ -55,6 +56,9 @@ class Status(BaseModel):
     active_units: int | None = None
 
 
+_ORIGINS = TypeAdapter(dict[str, str])
+
+
 @dataclass
 class RunDirectory:
     """One run's folder."""
@@ -62,22 +66,23 @@ class RunDirectory:
     path: Path
 
     @classmethod
-    def create(cls, root: Path, recipe: Recipe, written: str, environment: Environment) -> RunDirectory:
+    def create(cls, root: Path, opened: Opened, environment: Environment) -> RunDirectory:
         """Make a new folder under ``root/<name>/`` and write what is known before training.
 
         Raises ``RunError`` if the folder cannot be written.
         """
         now = datetime.now(UTC)
-        path = root.absolute() / recipe.name / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        name = opened.recipe.name
+        path = root.absolute() / name / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         with explained(path):
             path.mkdir(parents=True)
             (path / "plots").mkdir()
         run = cls(path)
-        write_text(path / "recipe.yaml", written)
-        write_text(path / "resolved.yaml", recipe.to_yaml())
+        write_text(path / "recipe.yaml", opened.text)
+        run.write_recipe(opened.recipe, opened.origins())
         run.write_environment(environment)
         run.write_status(
-            Status(status="running", name=recipe.name, pid=os.getpid(), host=platform.node(), started=_iso(now))
+            Status(status="running", name=name, pid=os.getpid(), host=platform.node(), started=_iso(now))
         )
         _note(path)
         return run
@@ -101,9 +106,21 @@ class RunDirectory:
     def recipe(self) -> Recipe:
         """Read the resolved recipe."""
         from genlab.plugins import installed
-        from genlab.recipe import load_recipe
+        from genlab.resolving import read_resolved
 
-        return load_recipe(self.path / "resolved.yaml", registry=installed().registry)
+        return read_resolved(self.path / "resolved.yaml", registry=installed().registry)
+
+    def write_recipe(self, recipe: Recipe, origins: dict[str, str]) -> None:
+        """Write the recipe, every default filled in, and where each value came from."""
+        write_text(self.path / "resolved.yaml", recipe.to_yaml())
+        write_json(self.path / "origins.json", origins)
+
+    def origins(self) -> dict[str, str]:
+        """Return where each value of the recipe came from, by dotted key; empty if that is not known."""
+        try:
+            return _ORIGINS.validate_json((self.path / "origins.json").read_bytes())
+        except (OSError, ValidationError):
+            return {}
 
     def environment(self) -> Environment:
         """Read what the run was, or was last, done with."""

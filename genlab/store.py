@@ -26,7 +26,8 @@ from genlab.errors import ModelError, PluginError
 from genlab.files import previous, replaced_folder, write_bytes, write_json, write_text
 from genlab.model import LatentModel
 from genlab.plugins import Plugins, installed
-from genlab.recipe import PartSpec, Recipe, recipe_from
+from genlab.recipe import PartSpec, Recipe
+from genlab.resolving import recipe_from
 from genlab.runs import RunDirectory, known_runs
 
 FORMAT = 1

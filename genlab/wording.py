@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,12 @@ def printable(text: str) -> str:
 def dotted(path: Path) -> str:
     """Return ``encoder.hidden.0``."""
     return ".".join(cut if len(cut := printable(str(step))) <= CUT else f"{cut[: CUT - 3]}..." for step in path)
+
+
+def suggest(word: str, known: Sequence[str]) -> str:
+    """Return ``"did you mean 'x'? "`` for the nearest known word, or nothing."""
+    near = difflib.get_close_matches(str(word).lower(), known, n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def _written(value: object) -> str:
@@ -83,6 +90,11 @@ class Allowed:
     def names(self) -> list[str]:
         """The keys that a mapping may have here."""
         return [name for branch in self._branches() for name in branch.get("properties", {})]
+
+    @property
+    def nullable(self) -> bool:
+        """Whether null is a value here."""
+        return any(branch.get("type") == "null" for branch in self._branches())
 
     @property
     def words(self) -> str:

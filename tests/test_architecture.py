@@ -16,7 +16,22 @@ PLUGINS = [path for path in (ROOT / "plugins").rglob("*.py") if "tests" not in p
 
 # From the ground up; a module may import from layers below its own, and from its own.
 LAYERS = [
-    {"errors", "seeds", "source", "files", "units", "vision", "wording", "distributions", "device", "precision"},
+    {
+        "errors",
+        "seeds",
+        "source",
+        "tree",
+        "files",
+        "units",
+        "vision",
+        "wording",
+        "writing",
+        "interpolation",
+        "extending",
+        "distributions",
+        "device",
+        "precision",
+    },
     {"interfaces"},
     {"contract"},
     {"model", "registry"},
@@ -25,6 +40,7 @@ LAYERS = [
     {"evaluate"},
     {"train"},
     {"recipe", "environment", "lock"},
+    {"overrides", "resolving", "opening"},
     {"build", "runs"},
     {"store", "prepare"},
     {"card", "assembly"},

@@ -24,8 +24,8 @@ train: {epochs: 2, batch_size: 32}
 """
 
 TOP = (
-    "name, description, data, latent, encoder, decoder, prior, likelihood, objective, optimizer, schedule, train, "
-    "checkpoint, trackers, seed"
+    "extends, name, description, data, latent, encoder, decoder, prior, likelihood, objective, optimizer, "
+    "schedule, train, checkpoint, trackers, seed"
 )
 
 Refused = Callable[..., str]
@@ -63,7 +63,8 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         assert not re.search(r"Traceback|pydantic|Input should|validation error|type=|function-", said.err)
         assert not Path("runs").exists()
         assert not (tmp_path / "runs").exists()
-        return said.err.removeprefix("error: ").removesuffix("\n")
+        message = said.err.removeprefix("error: ").removesuffix("\n")
+        return re.sub(r"\n {4}.*\n {4} *\^", "", message)  # the line with the caret: test_wrong_recipes.py
 
     return run
 

@@ -18,6 +18,7 @@ from genlab.device import _UNKNOWN, Device, resolve
 from genlab.errors import DeviceError, PartError
 from genlab.interfaces import Encoder, Objective, Terms
 from genlab.model import LatentModel
+from genlab.opening import open_recipe
 from genlab.parts.decoders import MLPDecoder
 from genlab.parts.encoders import MLPEncoder
 from genlab.parts.likelihoods import BernoulliLikelihood
@@ -25,7 +26,6 @@ from genlab.parts.objectives import ELBO
 from genlab.parts.priors import StandardNormal
 from genlab.plugins import installed
 from genlab.precision import NAMES, in_float32, resolve_precision
-from genlab.recipe import load_recipe
 from tests.test_distributions import a_model
 
 CPU = resolve("cpu")
@@ -35,7 +35,7 @@ RECIPE = Path(__file__).parent.parent / "recipes" / "mnist_cvae.yaml"
 
 def reference_model() -> LatentModel:
     registry = installed().registry
-    recipe = load_recipe(RECIPE, registry=registry)
+    recipe = open_recipe(RECIPE, registry=registry).recipe
     model = build_model(recipe, build_data(recipe, registry).x_shape, registry)
     CPU.place(model)
     return model
@@ -211,7 +211,7 @@ def test_a_run_records_its_precision(bars: Path) -> None:
 
 def test_every_precision_has_a_name_that_a_recipe_may_say(bars: Path) -> None:
     for name in NAMES:
-        recipe = load_recipe(bars, {"train.precision": name}, registry=installed().registry)
+        recipe = open_recipe(bars, {"train.precision": name}, registry=installed().registry).recipe
         assert recipe.train.precision == name
     with pytest.raises(genlab.GenlabError, match=r"train\.precision: 'fp8' given"):
-        load_recipe(bars, {"train.precision": "fp8"}, registry=installed().registry)
+        open_recipe(bars, {"train.precision": "fp8"}, registry=installed().registry)

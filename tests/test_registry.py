@@ -15,7 +15,8 @@ from torch.distributions import Distribution
 import genlab
 from genlab.errors import PluginError
 from genlab.interfaces import Examples, SplitName
-from genlab.registry import GIVEN, KINDS, Registry, suggest
+from genlab.registry import GIVEN, KINDS, Registry
+from genlab.wording import suggest
 
 if TYPE_CHECKING:
     from decimal import Decimal

@@ -16,9 +16,9 @@ import genlab
 from genlab import device
 from genlab.assembly import choose_runner, new_state
 from genlab.errors import GenlabError
+from genlab.opening import open_recipe
 from genlab.plugins import installed
 from genlab.prepare import Prepared, prepare
-from genlab.recipe import load_recipe
 from genlab.train import choice, runners
 from genlab.train.choice import choose
 from genlab.train.state import TrainState
@@ -90,7 +90,7 @@ def quick_compile(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 def prepared(recipe: Path, **settings: Any) -> Prepared:
     overrides = {key.replace("__", "."): value for key, value in settings.items()}
-    loaded = load_recipe(recipe, overrides, registry=installed().registry)
+    loaded = open_recipe(recipe, overrides, registry=installed().registry).recipe
     return prepare(loaded, "cpu", where=str(recipe), command="test")
 
 

@@ -30,6 +30,7 @@ from genlab.device import Capabilities, Device
 from genlab.errors import GenlabError, RecipeError, TrainingError
 from genlab.evaluate import evaluate
 from genlab.interfaces import Schedule, Tracker
+from genlab.opening import open_recipe
 from genlab.parts.bars import Bars
 from genlab.parts.objectives import ELBO
 from genlab.parts.optimizers import SGD, Adam, AdamW
@@ -37,10 +38,10 @@ from genlab.parts.schedules import Constant, Cosine, OneCycle, Plateau
 from genlab.parts.trackers import TensorBoard
 from genlab.plugins import installed
 from genlab.prepare import Prepared
-from genlab.recipe import Recipe, load_recipe, recipe_from
+from genlab.recipe import Recipe
 from genlab.registry import Registry
+from genlab.resolving import recipe_from
 from genlab.seeds import seeded
-from genlab.source import Json
 from genlab.train import loop, state
 from genlab.train.callbacks import Callback, Record
 from genlab.train.ema import EMA
@@ -48,6 +49,7 @@ from genlab.train.options import EarlyStopping, TrainOptions
 from genlab.train.parameters import ALIGNED, alike, flattened
 from genlab.train.rate import LearningRate
 from genlab.train.step import TrainStep
+from genlab.tree import Json
 from tests.conftest import ROOT
 from tests.test_distributions import a_model
 from tests.test_train import CPU, NO_SCALER, Scripted, prepare, train
@@ -959,7 +961,7 @@ def test_what_is_no_time_is_refused_where_it_stands(written: str, bars: Path) ->
 def with_max_time(bars: Path, written: str) -> Recipe:
     text = bars.read_text().replace("train: {epochs: 2, batch_size: 32}", f"train:\n  max_time: {written}")
     bars.write_text(text)
-    return load_recipe(bars, registry=installed().registry)
+    return open_recipe(bars, registry=installed().registry).recipe
 
 
 def test_a_time_that_cannot_be_read_says_how_one_is_written(bars: Path) -> None:
@@ -970,7 +972,7 @@ def test_a_time_that_cannot_be_read_says_how_one_is_written(bars: Path) -> None:
 def test_a_recipe_with_a_time_is_read_again_as_it_was_resolved(bars: Path) -> None:
     recipe = with_max_time(bars, "1h30m")
     bars.write_text(recipe.to_yaml())
-    assert load_recipe(bars, registry=installed().registry) == recipe
+    assert open_recipe(bars, registry=installed().registry).recipe == recipe
 
 
 # -- only operations that repeat --------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from genlab.assembly import choose_runner, new_state
 from genlab.evaluate import evaluate
+from genlab.opening import open_recipe
 from genlab.plugins import installed
 from genlab.prepare import Prepared, prepare
-from genlab.recipe import load_recipe
 from genlab.summary import parameter_count
 from genlab.train.callbacks import Callback, Plan, Record
 from genlab.train.loop import fit
@@ -50,7 +50,7 @@ def prepared(folder: Path, epochs: int, seed: int) -> Prepared:
         raw = Path(root, "MNIST", "raw")  # where genlab's data source looks
         raw.parent.mkdir()
         raw.symlink_to(folder.absolute())
-        recipe = load_recipe(RECIPE, {**changes, "data.root": root}, registry=installed().registry)
+        recipe = open_recipe(RECIPE, {**changes, "data.root": root}, registry=installed().registry).recipe
         return prepare(recipe, "cpu", where=str(RECIPE), command="")
 
 

@@ -27,7 +27,7 @@ def command(what: Annotated[What, typer.Argument(help="What to list.")] = What.a
     from genlab.cli.tables import listing
 
     sections = {
-        What.recipes: (_recipes, ("name", "description", "file")),
+        What.recipes: (_recipes, ("recipe", "from", "description")),
         What.models: (_models, ("name", "val/loss", "from")),
         What.parts: (_parts, ("kind", "name", "from", "what it is")),
         What.runs: (_runs, ("name", "status", "best val/loss", "epoch", "started (UTC)", "folder")),
@@ -44,20 +44,17 @@ def command(what: Annotated[What, typer.Argument(help="What to list.")] = What.a
 
 def _recipes() -> list[tuple[str, ...]]:
     from genlab.errors import GenlabError
-    from genlab.plugins import installed
-    from genlab.recipe import load_recipe
+    from genlab.opening import installed_recipes, open_recipe
 
-    plugins = installed()
-    files = [*sorted(Path("recipes").glob("*.yaml"))]
-    for _, folder in plugins.recipe_folders:
-        files += sorted(folder.glob("*.yaml"))
+    files = [(str(path), path, "this folder") for path in sorted(Path("recipes").glob("*.yaml"))]
+    files += [(recipe.name, recipe.path, recipe.distribution) for recipe in installed_recipes()]
     rows: list[tuple[str, ...]] = []
-    for file in files:
+    for name, path, source in files:
         try:
-            recipe = load_recipe(file, registry=plugins.registry)
-            rows.append((recipe.name, recipe.description, str(file)))
+            about = open_recipe(path).recipe.description
         except GenlabError as error:
-            rows.append((file.stem, f"unusable: {str(error).partition(chr(10))[0]}", str(file)))
+            about = f"unusable: {str(error).partition(chr(10))[0]}"
+        rows.append((name, source, about))
     return rows
 
 

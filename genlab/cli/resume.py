@@ -30,7 +30,7 @@ def command(
     Example: genlab resume runs/mnist_cvae/20261122-103000-1a2b train.epochs=40
     """
     from genlab.experiment import resume
-    from genlab.recipe import parse_overrides
+    from genlab.overrides import parse_overrides
 
     path, tokens = split_overrides(directory, "run directory")
     overrides = parse_overrides(tokens)

@@ -35,7 +35,7 @@ def command(
     Example: genlab run recipes/mnist_cvae.yaml train.epochs=3 --device cpu
     """
     from genlab.experiment import run
-    from genlab.recipe import parse_overrides
+    from genlab.overrides import parse_overrides
 
     path, tokens = split_overrides(recipe, "recipe")
     overrides = parse_overrides(tokens)

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from genlab.cli.arguments import RecipeAndOverrides, split_overrides
 
 
-def command(recipe: RecipeAndOverrides) -> None:
+def command(
+    recipe: RecipeAndOverrides,
+    origins: Annotated[
+        bool,
+        typer.Option(
+            "--origins", help="Say beside each value where it is from: file and line, override or default."
+        ),
+    ] = False,
+) -> None:
     """Print a recipe with every default filled in, and the model's layers; no data is read.
 
-    Example: genlab show recipes/mnist_cvae.yaml latent=8
+    Example: genlab show recipes/mnist_cvae.yaml latent=8 --origins
     """
     from genlab.build import build_data, build_model
     from genlab.cli.display import console
     from genlab.cli.tables import layer_table
+    from genlab.opening import open_recipe
+    from genlab.overrides import parse_overrides
     from genlab.plugins import installed
-    from genlab.recipe import load_recipe, parse_overrides
 
-    path, tokens = split_overrides(recipe, "recipe")
+    ref, tokens = split_overrides(recipe, "recipe")
+    opened = open_recipe(ref, parse_overrides(tokens))
+    if origins:
+        typer.echo(opened.recipe.to_yaml(opened.origins()), nl=False)
+        return
     registry = installed().registry
-    resolved = load_recipe(Path(path), parse_overrides(tokens), registry=registry)
-    model = build_model(resolved, build_data(resolved, registry).x_shape, registry)
-    typer.echo(resolved.to_yaml())
+    model = build_model(opened.recipe, build_data(opened.recipe, registry).x_shape, registry)
+    typer.echo(opened.recipe.to_yaml())
     console().print(layer_table(model))

@@ -25,8 +25,9 @@ class WithData:
 def load_with_data(ref: str, tokens: list[str], device: str) -> WithData:
     """Load a model and build its data source; ``tokens`` override ``data.*`` options only."""
     from genlab.build import build_data
+    from genlab.overrides import parse_overrides
     from genlab.plugins import installed
-    from genlab.recipe import overridden, parse_overrides
+    from genlab.resolving import overridden
     from genlab.store import load
 
     overrides = parse_overrides(tokens)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from genlab.parts.bars import Bars
 from genlab.parts.decoders import MLPDecoder
 from genlab.parts.encoders import MLPEncoder
@@ -32,3 +34,9 @@ def genlab_register(register: Register) -> None:
     register("one_cycle", OneCycle)
     register("plateau", Plateau)
     register("tensorboard", TensorBoard)
+
+
+@hookimpl
+def genlab_recipes() -> Path:
+    """Return the folder of recipes that need nothing but genlab itself."""
+    return Path(__file__).parent.parent / "recipes"

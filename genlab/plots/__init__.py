@@ -28,7 +28,7 @@ from genlab.plots.manifold import manifold
 from genlab.plots.sheet import is_image, to_grid
 from genlab.plots.style import DPI, styled
 from genlab.plots.subject import Subject
-from genlab.registry import suggest
+from genlab.wording import suggest
 
 __all__ = ["PLOTS", "Subject", "check_kind", "draw", "draw_all", "sample_sheet", "save_png", "to_grid"]
 

@@ -16,9 +16,10 @@ from genlab.environment import Environment
 from genlab.errors import GenlabError
 from genlab.plots import PLOTS
 from genlab.runs import RunDirectory, Status
-from genlab.source import Json, read_file
+from genlab.source import read_file
 from genlab.store import CARD, Metrics, read_metrics
 from genlab.summary import Layer, layers, parameter_count
+from genlab.tree import Json
 
 PAGE = "report.html"
 LOGGED = 40  # lines of the log, at most, on the page of a run that did not end well
@@ -111,7 +112,7 @@ def read_run(path: Path) -> RunFacts:
         environment=environment,
         resolved=_resolved(run.path / "resolved.yaml"),
         written=_text(run.path / "recipe.yaml"),
-        origins=_origins(run),
+        origins=run.origins(),
         evaluations=tuple(_evaluations(run.path)),
         kept=kept,
         anatomy=_anatomy(run),
@@ -137,15 +138,6 @@ def _resolved(path: Path) -> Mapping[str, Json]:
         if isinstance(plain, dict):
             return plain
     return {}
-
-
-def _origins(run: RunDirectory) -> Mapping[str, str]:
-    """Return where each key of the recipe was written; nothing is known of runs of older versions."""
-    try:
-        found = json.loads((run.path / "origins.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return {str(key): str(origin) for key, origin in found.items()} if isinstance(found, dict) else {}
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, float]]:

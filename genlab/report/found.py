@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from genlab.errors import RunError
-from genlab.registry import suggest
 from genlab.runs import known_runs
-from genlab.wording import shown
+from genlab.wording import shown, suggest
 
 
 def find_run(ref: str) -> Path:

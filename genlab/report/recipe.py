@@ -11,11 +11,14 @@ from pathlib import PurePath
 from genlab.errors import GenlabError
 from genlab.report.facts import RunFacts
 from genlab.report.page import Content, Html, code, folded, listing, section, tag
-from genlab.source import Json, read_text
+from genlab.source import read_text
+from genlab.tree import Json
+from genlab.wording import dotted
 
 DEFAULT = "default"
 
-_PLACE = re.compile(r"(?P<file>.+?)(?P<at>:\d+(?::\d+)?)")
+# recipes/x.yaml:7, or with the interpolation that was written there: recipes/x.yaml:7, ${latent}
+_PLACE = re.compile(r"(?P<file>.+?)(?P<at>:\d+(?::\d+)?)(?P<more>, .*)?", re.DOTALL)
 _PLAIN = re.compile(r"[A-Za-z_/][\w ./()+-]*")
 
 
@@ -29,7 +32,7 @@ class Entry:
     @property
     def key(self) -> str:
         """The dotted key."""
-        return ".".join(self.path)
+        return dotted(self.path)
 
 
 def entries(tree: Mapping[str, Json], path: tuple[str, ...] = ()) -> Iterator[Entry]:
@@ -68,14 +71,15 @@ def recipe(run: RunFacts) -> Html:
     """Return the resolved recipe, a line per key with its origin, and the recipe as it was written."""
     if not run.resolved:
         return section("Recipe", tag("p", "resolved.yaml cannot be read."))
-    files = sorted({found["file"] for o in run.origins.values() if (found := _PLACE.fullmatch(o))})
+    places = [origin for origin in run.origins.values() if not origin.startswith((DEFAULT, "override "))]
+    files = sorted({found["file"] for place in places if (found := _PLACE.fullmatch(place))})
     names = {file: PurePath(file).name for file in files}
     if len(set(names.values())) < len(files):
         names = {file: file for file in files}
     lines = [_line(entry, run.origins, names) for entry in entries(run.resolved)]
     about: list[Content] = ["Every key that the run was made with, defaults included"]
     if run.origins:
-        about.append(", and where each was written: file:line:column, an override, or a default")
+        about.append(", and where each was written: file:line, an override, or a default")
     about.append(".")
     if full := [file for file in files if names[file] != file]:
         about += [" Files: ", [[code(file), ", " if file != full[-1] else "."] for file in full]]
@@ -93,14 +97,16 @@ def _line(entry: Entry, origins: Mapping[str, str], names: Mapping[str, str]) ->
     key = tag("th", tag("code", name, value), scope="row", class_=depth)
     if not origins:
         return tag("tr", key)
-    kind = "default" if origin == DEFAULT else None
+    kind = "default" if origin.startswith(DEFAULT) else None
     return tag("tr", key, tag("td", _short(origin, names)), class_=kind)
 
 
 def _short(origin: str, names: Mapping[str, str]) -> Content:
     """Write a place with its file's name alone; an override as it was typed."""
-    if found := _PLACE.fullmatch(origin):
-        return code(f"{names[found['file']]}{found['at']}")
+    if origin.startswith(DEFAULT):
+        return origin
     if origin.startswith("override "):
         return ["override ", code(origin.removeprefix("override "))]
+    if found := _PLACE.fullmatch(origin):
+        return [code(f"{names[found['file']]}{found['at']}"), found["more"]]
     return origin

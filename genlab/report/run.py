@@ -10,7 +10,7 @@ from genlab.report.page import Content, Html, anchor, code, facts, folded, listi
 from genlab.report.pictures import plots
 from genlab.report.prose import block
 from genlab.report.recipe import recipe
-from genlab.source import Json
+from genlab.tree import Json
 from genlab.units import duration
 
 

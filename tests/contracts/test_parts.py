@@ -23,8 +23,9 @@ from genlab.parts.encoders import MLPEncoder
 from genlab.parts.likelihoods import BernoulliLikelihood, GaussianLikelihood
 from genlab.parts.priors import StandardNormal
 from genlab.plugins import installed
-from genlab.recipe import Recipe, recipe_from
+from genlab.recipe import Recipe
 from genlab.registry import Part
+from genlab.resolving import recipe_from
 
 PARTS = [part for part in installed().registry.parts() if not part.nested]
 X_SHAPES = [(5,), (1, 4, 4), (3, 5, 7), (1, 28, 28)]

@@ -20,6 +20,12 @@ def genlab_register(register: genlab.Register) -> None:
 
 
 @genlab.hookimpl
+def genlab_recipes() -> Path:
+    """Return the folder of recipes that this plugin ships."""
+    return Path(__file__).parent / "recipes"
+
+
+@genlab.hookimpl
 def genlab_models() -> Path:
     """Return the folder of models that this plugin ships."""
     return Path(__file__).parent / "models"

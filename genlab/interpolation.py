@@ -1,0 +1,135 @@
+"""``${train.epochs}`` and ``${env:NAME,default}`` in a recipe: values that stand for others.
+
+A value that is nothing but one ``${...}`` takes over what it names, its type included; within a longer text it
+is written into it. What the environment holds is read as YAML reads a bare word: ``3`` is a number. ``$${`` is
+``${`` itself. Keys are those that are written, in this recipe, in one that it extends or on the command line:
+a default has no place to be looked up.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from genlab.source import MAX_NODES, bare
+from genlab.tree import MAX_DEPTH, Node, Place, Steps, check_characters, located
+from genlab.wording import printable, shown, suggest
+
+_OPEN = re.compile(r"(\$?)\$\{")
+_KEY = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+_ENV = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)(?:,(.*))?", re.DOTALL)
+
+
+def interpolated(tree: Node, environ: Mapping[str, str] = os.environ) -> Node:
+    """Return the tree with every ``${...}`` replaced; raise ``RecipeError`` for one that means nothing."""
+    return _Interpolation(tree, environ).at((), tree, 0)
+
+
+@dataclass
+class _Interpolation:
+    """Replaces what it meets on its way through a tree, and before that what it refers to.
+
+    Every reference is followed anew, and what that makes is counted: a few lines must not become a million values.
+    """
+
+    tree: Node
+    environ: Mapping[str, str]
+    under_way: list[Steps] = field(default_factory=list)
+    made: int = 0
+
+    def at(self, path: Steps, node: Node, depth: int) -> Node:
+        """Return the node at ``path`` with its texts replaced."""
+        self.made += 1
+        if max(depth, len(self.under_way)) > MAX_DEPTH:
+            raise located(node.place, f"${{...}} nests deeper than {MAX_DEPTH} levels")
+        if self.made > MAX_NODES:
+            raise located(node.place, f"${{...}} makes more than {MAX_NODES} values of this recipe")
+        if isinstance(node.value, dict):
+            entries = {
+                key: (place, self.at((*path, key), child, depth + 1)) for key, (place, child) in node.value.items()
+            }
+            return replace(node, value=entries)
+        if isinstance(node.value, list):
+            items = [self.at((*path, i), child, depth + 1) for i, child in enumerate(node.value)]
+            return replace(node, value=items)
+        if isinstance(node.value, str) and "${" in node.value:
+            return self.text(node.value, path, node.place, depth)
+        return node
+
+    def text(self, text: str, path: Steps, place: Place, depth: int) -> Node:
+        """Return what a text with ``${`` in it stands for."""
+        pieces: list[str] = []
+        end = 0
+        while match := _OPEN.search(text, end):
+            pieces.append(text[end : match.start()])
+            end = match.end()
+            if match[1]:
+                pieces.append("${")
+                continue
+            close = text.find("}", end)
+            if close < 0:
+                raise located(place, f"{shown(text)}: ${{ without }}; write $${{ for the characters themselves")
+            name, start, end = text[end:close], match.start(), close + 1
+            env = _ENV.fullmatch(name)
+            if start == 0 and end == len(text):
+                found = (
+                    _read(self.variable(env, place), env[1], place)
+                    if env
+                    else self.value(name, path, place, depth)
+                )
+                return replace(found, place=place, expression=text)
+            if env:
+                pieces.append(self.variable(env, place))
+            else:
+                pieces.append(_written(self.value(name, path, place, depth), text, place))
+        whole = "".join([*pieces, text[end:]])
+        return Node(whole, place, expression=text)
+
+    def value(self, name: str, path: Steps, place: Place, depth: int) -> Node:
+        """Return what is written at a key, all that it holds replaced."""
+        if not _KEY.fullmatch(name):
+            raise located(
+                place,
+                f"${{{printable(name)}}}: a key, as in ${{train.epochs}}, or ${{env:NAME,default}} is expected",
+            )
+        steps = tuple(int(step) if step.isdecimal() else step for step in name.split("."))
+        if steps in self.under_way or steps == path[: len(steps)]:
+            raise located(place, f"${{{name}}} refers to itself")
+        found, _, node = self.tree.find(steps)
+        if found != steps:
+            keys = node.value if isinstance(node.value, dict) else ()
+            hint = suggest(name, [".".join(map(str, (*found, key))) for key in keys])
+            problem = f"${{{name}}}: no such key is written; {hint}"
+            raise located(place, f"{problem}a default cannot be referred to, write it out")
+        self.under_way.append(steps)
+        result = self.at(steps, node, depth)
+        self.under_way.pop()
+        return result
+
+    def variable(self, env: re.Match[str], place: Place) -> str:
+        """Return the text of an environment variable, or the default."""
+        text = self.environ.get(env[1], env[2])
+        if text is None:
+            raise located(
+                place, f"environment variable {env[1]} is not set; set it or give a default: ${{env:{env[1]},...}}"
+            )
+        check_characters(text, place)
+        return text
+
+
+def _read(text: str, variable: str, place: Place) -> Node:
+    try:
+        return Node(bare(text.strip()), place)
+    except ValueError as error:
+        raise located(place, f"environment variable {variable}: {shown(text)}: {error}") from None
+
+
+def _written(node: Node, text: str, place: Place) -> str:
+    """Return a value as it is written into a longer text."""
+    if isinstance(node.value, str):
+        return node.value
+    if isinstance(node.value, dict | list) or node.value is None:
+        raise located(place, f"{shown(text)}: {shown(node.plain())} cannot be written into a text")
+    return shown(node.value)

@@ -1,0 +1,125 @@
+"""A recipe as a user names it -> read, extended, overridden, interpolated, validated; origins are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from genlab.errors import RecipeError
+from genlab.extending import check_is_mapping, extended
+from genlab.interpolation import interpolated
+from genlab.overrides import apply_overrides
+from genlab.plugins import installed
+from genlab.recipe import Recipe
+from genlab.registry import Registry
+from genlab.resolving import resolve
+from genlab.source import file_text, neighbours, read_text
+from genlab.tree import Node, Steps
+from genlab.wording import dotted, printable, suggest
+
+
+@dataclass(frozen=True)
+class InstalledRecipe:
+    """A recipe that a plugin ships."""
+
+    name: str
+    path: Path
+    distribution: str
+
+
+def installed_recipes() -> list[InstalledRecipe]:
+    """Return the recipes that plugins ship, by name."""
+    found = [
+        InstalledRecipe(path.stem, path, distribution)
+        for distribution, folder in installed().recipe_folders
+        for path in folder.glob("*.yaml")
+    ]
+    return sorted(found, key=lambda recipe: (recipe.name, recipe.distribution))
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A recipe, and how it came to be.
+
+    name: what messages call the file. text: of the file. tree: what is written, where; all but the defaults.
+    """
+
+    recipe: Recipe
+    name: str
+    text: str
+    tree: Node
+
+    def origins(self) -> dict[str, str]:
+        """Return where each value of the recipe comes from: ``{"latent": "recipes/x.yaml:7"}``.
+
+        A dotted key each, lists as a whole; a file and line, an override, or ``default``.
+        """
+        return {dotted(path): self._origin(path) for path in _leaves(self.recipe.written(), ())}
+
+    def _origin(self, path: Steps) -> str:
+        found, place, node = self.tree.find(path)
+        named = isinstance(node.value, str) and (*found, "use") == path  # the name alone stands for its part
+        if found != path and not named:
+            return "default"
+        if node.clears:
+            return f"default, null at {place.short}"
+        return f"{place.short}, {printable(node.expression)}" if node.expression else place.short
+
+
+def open_recipe(
+    ref: str | Path, overrides: Mapping[str, object] | None = None, *, registry: Registry | None = None
+) -> Opened:
+    """Open a recipe file, or an installed recipe by its name.
+
+    overrides: ``{"train.epochs": 3}``; they count as written on the command line.
+    Raises ``RecipeError`` listing every problem with file, line and column.
+    """
+    path = find_recipe(ref)
+    return open_text(file_text(path), path, overrides, registry=registry)
+
+
+def open_text(
+    text: str, path: Path, overrides: Mapping[str, object] | None = None, *, registry: Registry | None = None
+) -> Opened:
+    """Do what ``open_recipe`` does with the text of a file; ``path`` stands in messages."""
+    written = read_text(text, str(path))
+    check_is_mapping(written)
+    tree = interpolated(apply_overrides(extended(written, path, find_recipe), overrides or {}))
+    return Opened(resolve(tree, registry or installed().registry), str(path), text, tree)
+
+
+def find_recipe(ref: str | Path, folder: Path | None = None) -> Path:
+    """Return the file that a path, relative to ``folder``, or the name of an installed recipe means.
+
+    Raises ``RecipeError`` if there is none.
+    """
+    text, path = str(ref), Path(folder or "", ref)
+    try:
+        if path.is_file() or Path(ref).suffix in (".yaml", ".yml") or path.is_absolute():
+            return path
+    except (OSError, ValueError):
+        return path  # whoever reads it says what is wrong
+    recipes = installed_recipes()
+    found = [r for r in recipes if text in (r.name, f"{r.distribution}/{r.name}")]
+    if len(found) == 1:
+        return found[0].path
+    if found:
+        names = " or ".join(f"{recipe.distribution}/{recipe.name}" for recipe in found)
+        raise RecipeError(f"{printable(text)}: several installed recipes have this name; say {names}")
+    if path.exists():
+        return path
+    known = [recipe.name for recipe in recipes]
+    near = suggest(text, known)
+    raise RecipeError(
+        f"{printable(text)}: no such file{neighbours(path.parent)}, and no installed recipe of that name; "
+        f"{near}installed: {', '.join(known) or 'none'}"
+    )
+
+
+def _leaves(value: Mapping[str, object], path: Steps) -> Iterator[Steps]:
+    for key, item in value.items():
+        if isinstance(item, Mapping) and item:
+            yield from _leaves(item, (*path, key))
+        else:
+            yield (*path, key)

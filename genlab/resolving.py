@@ -1,0 +1,175 @@
+"""A tree of values -> a validated ``Recipe``; every mistake is reported with its place, all of them at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from genlab.errors import PluginError, RecipeError
+from genlab.extending import KEY, check_is_mapping
+from genlab.overrides import apply_overrides
+from genlab.recipe import PARTS, PartSpec, Recipe
+from genlab.registry import Registry
+from genlab.source import read_file
+from genlab.tree import Json, Node, Place, Steps, tree_of
+from genlab.wording import Allowed, dotted, finding, shown, suggest
+
+MAX_PROBLEMS = 20  # that one message lists
+
+
+def read_resolved(path: Path, *, registry: Registry) -> Recipe:
+    """Read a recipe that extends nothing, such as a run's ``resolved.yaml``."""
+    tree = read_file(path)
+    check_is_mapping(tree)
+    return resolve(tree, registry)
+
+
+def recipe_from(written: Mapping[str, Json], name: str, *, registry: Registry) -> Recipe:
+    """Validate plain values, such as a stored recipe; ``name`` stands in messages."""
+    return resolve(tree_of(dict(written), Place(name)), registry)
+
+
+def overridden(recipe: Recipe, overrides: Mapping[str, object], *, registry: Registry) -> Recipe:
+    """Return a recipe with some values changed, validated anew."""
+    tree = tree_of(recipe.written(), Place(f"recipe {recipe.name}"))
+    return resolve(apply_overrides(tree, overrides), registry)
+
+
+def resolve(tree: Node, registry: Registry) -> Recipe:
+    """Validate a tree against the recipe's schema and each part's own; fill in every default."""
+    return _Resolver(tree, registry).recipe()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a recipe."""
+
+    place: Place
+    path: Steps
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {dotted(self.path)}: {self.message}{self.place.excerpt}"
+
+
+@dataclass
+class _Resolver:
+    """Goes through a tree and collects every problem in it."""
+
+    tree: Node
+    registry: Registry
+    problems: dict[Problem, None] = field(default_factory=dict)  # an ordered set
+
+    def recipe(self) -> Recipe:
+        written = self.tree.value
+        assert isinstance(written, dict)  # whoever makes a tree sees to it
+        plain = {key: entry for key, entry in written.items() if key not in PARTS}
+        values = _kept(plain, Allowed.by(Recipe))
+        if "trackers" in values and isinstance(trackers := written["trackers"][1].value, list):
+            values["trackers"] = [self.part("tracker", node, ("trackers", i)) for i, node in enumerate(trackers)]
+        for kind in PARTS:
+            default = Recipe.model_fields[kind].default
+            node = written[kind][1] if kind in written else None
+            if isinstance(default, PartSpec) and (node is None or node.clears):
+                node = tree_of(default.written(), self.tree.place)
+            if node is not None:
+                values[kind] = self.part(kind, node, (kind,))
+        try:
+            recipe = Recipe.model_validate_json(json.dumps(values))
+        except ValidationError as error:
+            self.note(error, Recipe, ())
+        if self.problems:
+            raise RecipeError(_listed(self.problems))
+        return recipe
+
+    def part(self, kind: str, node: Node, path: Steps) -> dict[str, JsonValue]:
+        """Validate a part, nested parts included; return it as written with defaults, or a stand-in."""
+        stand_in: dict[str, JsonValue] = {"use": "?"}
+        names = self.names(kind)
+        entries = {"use": (node.place, node)} if isinstance(node.value, str) else node.value
+        if not isinstance(entries, dict):
+            given = f"{shown(node.plain())} given; a name or {{use: name, option: value}} is expected"
+            self.problem(path, f"{given}; installed: {names}")
+            return stand_in
+        if "use" not in entries:
+            self.problem(path, f"`use: name`, which says which {kind}, is missing; installed: {names}")
+            return stand_in
+        name = entries["use"][1].value
+        if not isinstance(name, str):
+            given = f"{shown(entries['use'][1].plain())} given; the name of a part is expected"
+            self.problem((*path, "use"), f"{given}; installed: {names}")
+            return stand_in
+        try:
+            part = self.registry.get(kind, name)
+        except PluginError as error:
+            self.problem((*path, "use"), str(error), path)
+            return stand_in
+        options = _kept({key: entry for key, entry in entries.items() if key != "use"}, Allowed.by(part.options))
+        for option, nested_kind in part.nested.items():
+            if option in options:
+                options[option] = self.part(nested_kind, entries[option][1], (*path, option))
+            elif option in part.defaults:
+                default = tree_of(part.defaults[option], node.place)
+                options[option] = self.part(nested_kind, default, (*path, option))
+        try:
+            return {"use": name, **part.plain(options)}
+        except ValidationError as error:
+            self.note(error, part.options, path)
+            return stand_in
+
+    def note(self, error: ValidationError, model: type[BaseModel], path: Steps) -> None:
+        """Collect what pydantic found in the values at ``path``."""
+        allowed = Allowed.by(model)
+        for item in error.errors(include_url=False):
+            kind, loc = item["type"], item["loc"]
+            found, _, node = self.tree.find((*path, *loc))
+            steps = found[len(path) :]
+            if kind == "missing" and isinstance(loc[-1], str) and len(steps) == len(loc) - 1:
+                here = allowed.at(loc)
+                words = f"; expected: {here.words}" if here.words else ""
+                if model is Recipe and loc[-1] in PARTS:
+                    words = f"; installed: {self.names(loc[-1])}"
+                problem = f"required, but not given{here.meaning}{words}"
+                # No line is to blame for what is not there.
+                where = replace(self.tree.place_of((*path, *loc)), text="")
+                self.problems[Problem(where, (*path, *loc), problem)] = None
+            elif kind == "extra_forbidden":
+                known = allowed.at(steps[:-1]).names
+                known = [KEY, *known] if model is Recipe and len(loc) == 1 else known
+                near = suggest(str(loc[-1]), known)
+                self.problem((*path, *loc), f"unknown option; {near}allowed: {', '.join(known) or 'none'}")
+            else:
+                self.problem(found, finding(item, node.plain(), allowed.at(steps)))
+
+    def names(self, kind: str) -> str:
+        return ", ".join(part.name for part in self.registry.parts(kind)) or "none"
+
+    def problem(self, path: Steps, message: str, named: Steps | None = None) -> None:
+        """Add a problem at ``path``, called ``named``, once."""
+        self.problems[Problem(self.tree.place_of(path), path if named is None else named, message)] = None
+
+
+def _kept(entries: Mapping[str, tuple[Place, Node]], allowed: Allowed) -> dict[str, Json]:
+    """Return the values of a mapping, without the nulls that take an inherited value away where null is none."""
+    values: dict[str, Json] = {}
+    for key, (_, node) in entries.items():
+        here = allowed.at((key,))
+        if node.clears and not here.nullable:
+            continue
+        values[key] = _kept(node.value, here) if isinstance(node.value, dict) else node.plain()
+    return values
+
+
+def _listed(problems: Iterable[Problem]) -> str:
+    """List problems in the order in which they stand; overrides, which stand in no file, come first."""
+    ordered = sorted(
+        problems, key=lambda p: (p.place.line is not None, p.place.file, p.place.line, p.place.column)
+    )
+    lines = [str(problem) for problem in ordered[:MAX_PROBLEMS]]
+    if more := len(ordered) - len(lines):
+        lines.append(f"... and {more} more")
+    return "\n".join(lines)

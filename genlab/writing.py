@@ -1,0 +1,74 @@
+"""Plain values -> YAML that a person reads: short mappings on one line, comments beside their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from io import StringIO
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import RoundTripRepresenter
+
+WIDTH = 100  # of a mapping that is written on one line
+COLUMN = 44  # where comments stand, unless a line is longer
+
+
+class _Representer(RoundTripRepresenter):
+    def represent_float(self, data: float) -> ScalarNode:
+        """Write 1.0e-07, which YAML 1.1 programs too take for a number, where Python has 1e-07."""
+        node = super().represent_float(data)
+        if "." not in node.value:
+            node.value = node.value.replace("e", ".0e")
+        return node
+
+    def represent_null(self, data: None) -> ScalarNode:
+        """Write the word where ruamel leaves a gap."""
+        return self.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+_Representer.add_representer(float, _Representer.represent_float)
+_Representer.add_representer(type(None), _Representer.represent_null)
+
+
+def written_yaml(values: Mapping[str, Any], comments: Mapping[str, str]) -> str:
+    """Return YAML 1.2; ``comments`` has them by dotted key, that of a list by the key of the list."""
+    return _dumped(_mapping(values, comments, ()))
+
+
+def _mapping(values: Mapping[str, Any], comments: Mapping[str, str], path: tuple[str, ...]) -> CommentedMap:
+    mapping = CommentedMap()
+    for key, value in values.items():
+        here = (*path, key)
+        if isinstance(value, Mapping) and value:
+            mapping[key] = _mapping(value, comments, here)
+        else:
+            mapping[key] = _flow(value)
+        if comment := comments.get(".".join(here)):
+            mapping.yaml_add_eol_comment(comment, key, column=COLUMN)
+    if path and not comments and len(_dumped(_flow(values))) + len(path[-1]) < WIDTH:
+        mapping.fa.set_flow_style()
+    return mapping
+
+
+def _flow(value: Any) -> Any:
+    """Return a value whose lists and mappings are written on one line."""
+    if isinstance(value, Mapping):
+        mapping = CommentedMap({key: _flow(item) for key, item in value.items()})
+        mapping.fa.set_flow_style()
+        return mapping
+    if isinstance(value, list | tuple):
+        sequence = CommentedSeq(map(_flow, value))
+        sequence.fa.set_flow_style()
+        return sequence
+    return value
+
+
+def _dumped(values: CommentedMap) -> str:
+    yaml = YAML(pure=True)
+    yaml.Representer = _Representer
+    yaml.width = 10_000  # a value on one line: its comment belongs beside it
+    stream = StringIO()
+    yaml.dump(values, stream)
+    return stream.getvalue()
