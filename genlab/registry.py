@@ -16,7 +16,17 @@ from torch import nn
 from torch.optim import Optimizer
 
 from genlab.errors import PluginError
-from genlab.interfaces import DataSource, Decoder, Encoder, Likelihood, Objective, Prior, Schedule, Tracker
+from genlab.interfaces import (
+    DataSource,
+    Decoder,
+    Encoder,
+    Likelihood,
+    Objective,
+    Prior,
+    Schedule,
+    Search,
+    Tracker,
+)
 from genlab.wording import Allowed, finding, suggest
 
 KINDS: dict[str, type] = {
@@ -29,6 +39,7 @@ KINDS: dict[str, type] = {
     "optimizer": Optimizer,
     "schedule": Schedule,
     "tracker": Tracker,
+    "search": Search,
 }
 """Each kind of part and the interface that makes a class one of that kind."""
 
@@ -42,6 +53,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "optimizer": ("params", "fused"),
     "schedule": (),
     "tracker": ("folder", "step"),
+    "search": ("space", "folder", "seed"),
 }
 """The positional arguments that the framework gives to the constructor of each kind."""
 

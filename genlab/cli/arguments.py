@@ -15,6 +15,12 @@ _OVERRIDE = re.compile(r"[A-Za-z_]\w*(\.\w+)*=.*", re.DOTALL)
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps, xpu ...")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print only the run directory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+Parent = Annotated[
+    int | None,
+    typer.Option(
+        "--parent", hidden=True, help="Stop, as at SIGTERM, when this process, which started it, is gone."
+    ),
+]
 Ref = Annotated[str, typer.Argument(help="A model: name, run or bundle folder, run:NAME, plugin:NAME.")]
 RecipeAndOverrides = Annotated[
     list[str],

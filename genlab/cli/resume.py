@@ -1,4 +1,4 @@
-"""``genlab resume``: go on with a run that was interrupted, or died."""
+"""``genlab resume``: go on with a run, or a sweep, that was interrupted, or died."""
 
 from __future__ import annotations
 
@@ -7,33 +7,54 @@ from typing import Annotated
 
 import typer
 
-from genlab.cli.arguments import Device, Json, Quiet, split_overrides
+from genlab.cli.arguments import Device, Json, Parent, Quiet, split_overrides
+from genlab.cli.orphans import stop_with
 from genlab.cli.shown import shown
+from genlab.errors import RecipeError
 
 
 def command(
     directory: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN_DIRECTORY [KEY=VALUE]...", help="A run directory, and how long it is to go on, if longer."
+            metavar="DIRECTORY [KEY=VALUE]...", help="A run's or sweep's; how long a run is to go on, if longer."
         ),
     ],
     device: Device = "auto",
     max_time: Annotated[
         str | None, typer.Option("--max-time", help="Stop after so long, as in 90s, 10m or 1h30m.")
     ] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Of a sweep: how many runs at once.")] = None,
     quiet: Quiet = False,
     json: Json = False,
+    parent: Parent = None,
 ) -> None:
-    """Go on with a run from its last checkpoint, as if it had never stopped.
+    """Go on with a run from its last checkpoint, as if it had never stopped; or with a sweep's unfinished runs.
 
     Example: genlab resume runs/mnist_cvae/20261122-103000-1a2b train.epochs=40
     """
+    stop_with(parent)
     from genlab.experiment import resume
     from genlab.overrides import parse_overrides
+    from genlab.sweep import is_sweep, resume_sweep
 
     path, tokens = split_overrides(directory, "run directory")
     overrides = parse_overrides(tokens)
+    if is_sweep(Path(path)):
+        from genlab.cli.sweep_display import swept
+
+        if overrides or max_time is not None:
+            raise RecipeError(
+                f"{path}: a sweep; its runs are what they were begun as: no overrides, no --max-time"
+            )
+        swept(
+            lambda watcher: resume_sweep(Path(path), jobs=jobs, device=device, watcher=watcher),
+            quiet=quiet,
+            json=json,
+        )
+        return
+    if jobs is not None:
+        raise RecipeError(f"{path}: --jobs is for sweeps, and this is none")
     if max_time is not None:
         overrides["train.max_time"] = max_time
     shown(

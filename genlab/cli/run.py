@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from genlab.cli.arguments import Device, Json, Quiet, RecipeAndOverrides, split_overrides
+from genlab.cli.arguments import Device, Json, Parent, Quiet, RecipeAndOverrides, split_overrides
+from genlab.cli.orphans import stop_with
 from genlab.cli.shown import shown
 from genlab.errors import RecipeError
 
@@ -29,11 +30,13 @@ def command(
     ] = "never",
     quiet: Quiet = False,
     json: Json = False,
+    parent: Parent = None,
 ) -> None:
     """Train a recipe and leave a run directory with model, metrics and plots.
 
     Example: genlab run recipes/mnist_cvae.yaml train.epochs=3 --device cpu
     """
+    stop_with(parent)
     from genlab.experiment import run
     from genlab.overrides import parse_overrides
 
