@@ -1,4 +1,4 @@
-"""``genlab report``: one page about a run."""
+"""``genlab report``: one page about a run or a sweep."""
 
 from __future__ import annotations
 
@@ -11,19 +11,26 @@ from genlab.errors import RecipeError
 
 
 def command(
-    ref: Annotated[str, typer.Argument(help="A run directory, or a name: its newest run, however it ended.")],
+    ref: Annotated[
+        str, typer.Argument(help="A run or sweep directory, or a name: its newest run, however it ended.")
+    ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="HTML to write [report.html in the run directory].")
+        Path | None, typer.Option("-o", "--output", help="HTML to write [report.html in that directory].")
     ] = None,
 ) -> None:
-    """Write one self-contained HTML page about a run: how it went, how good, and how to repeat it.
+    """Write one self-contained HTML page about a run or a sweep: how it went, how good, and how to repeat it.
 
     Example: genlab report mnist_cvae -o mnist.html
     """
     from genlab.report import find_run, write_report
+    from genlab.sweep import is_sweep
+    from genlab.sweep.page import write_sweep_report
 
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
         raise RecipeError(f"{output}: output is HTML; choose a name that ends in .html")
     if output is not None and not output.parent.is_dir():
         raise RecipeError(f"{output}: there is no folder {output.parent}")
-    typer.echo(write_report(find_run(ref), output))
+    if is_sweep(Path(ref)):
+        typer.echo(write_sweep_report(Path(ref), output))
+    else:
+        typer.echo(write_report(find_run(ref), output))

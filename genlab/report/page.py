@@ -96,18 +96,21 @@ def table(
     numbers: Iterable[int] = (),
     foot: Iterable[Content] | None = None,
     caption: str | None = None,
+    marked: int | None = None,
 ) -> Html:
     """Return a table whose first column names the rows.
 
-    numbers: the columns, counted from 0, that stand to the right. foot: a last row, of totals.
+    numbers: the columns, counted from 0, that stand to the right. foot: a last row, of totals. marked: the row,
+    counted from 0, that stands out.
     """
     right = set(numbers)
 
     def cell(kind: str, index: int, content: Content, scope: str | None) -> Html:
         return tag(kind, content, scope=scope, class_="number" if index in right else None)
 
-    def row(cells: Iterable[Content]) -> Html:
-        return tag("tr", [cell("th" if not i else "td", i, c, None if i else "row") for i, c in enumerate(cells)])
+    def row(cells: Iterable[Content], class_: str | None = None) -> Html:
+        written = [cell("th" if not i else "td", i, c, None if i else "row") for i, c in enumerate(cells)]
+        return tag("tr", written, class_=class_)
 
     head = tag("tr", [cell("th", i, name, "col") for i, name in enumerate(columns)])
     return tag(
@@ -116,7 +119,7 @@ def table(
             "table",
             tag("caption", caption) if caption else None,
             tag("thead", head),
-            tag("tbody", [row(cells) for cells in rows]),
+            tag("tbody", [row(cells, "marked" if i == marked else None) for i, cells in enumerate(rows)]),
             tag("tfoot", row(foot)) if foot is not None else None,
         ),
         class_="table",
