@@ -151,12 +151,11 @@ def show(sweep: Sweep, *, json: bool) -> None:
     rows, metric = sweep.rows, sweep.spec.metric
     known = [row for row in rows if metric in row.metrics]
     if known:
-        title = f"{metric}: mean ± standard deviation over seeds, of each run's best epoch"
-        out(title)
+        several = ", mean ± standard deviation over seeds" if len(sweep.spec.seeds) > 1 else ""
+        out(f"{metric} of each run's best epoch{several}")
         out(_summary(sweep))
         if len(known) > BEST:
             out(f"... and {len(known) - BEST} more in summary.csv")
-        out()
     if different := incomparable(list(sweep.spec.space)):
         out(
             f"{metric} does not measure the same where {' or '.join(different)} differs: compare with that in mind"
@@ -199,7 +198,9 @@ def _count(number: int, what: str) -> str:
 
 
 def said(value: Json) -> str:
-    """Return a swept value as one would type it."""
+    """Return a swept value as one would type it, of other than whole numbers four digits."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
     return value if isinstance(value, str) else jsonlib.dumps(value)
 
 

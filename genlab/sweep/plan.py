@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from genlab.errors import GenlabError, PluginError, RecipeError
+from genlab.errors import PluginError, RecipeError
 from genlab.interfaces import Search
 from genlab.opening import open_recipe
 from genlab.recipe import PartSpec, Recipe
@@ -81,7 +82,7 @@ def seeds_of(source: Source, seeds: int | Sequence[object] | None) -> tuple[int,
     """Return the seeds of each combination: so many from the recipe's own on, or those listed, checked."""
     if seeds is None or isinstance(seeds, int):
         if (seeds or 1) > MAX_RUNS:
-            raise too_many(f"more than {MAX_RUNS}")
+            raise RecipeError(f"{seeds} seeds; one sweep has {MAX_RUNS} runs at most")
         first = source.resolved().seed
         seeds = [first + i for i in range(seeds or 1)]
     return tuple(source.resolved({"seed": seed}).seed for seed in seeds)
@@ -106,7 +107,7 @@ def whole_plan(source: Source, search: Search, limit: int | None, seeds: Sequenc
     """
     plan: list[Combination] = []
     problems: dict[str, None] = {}
-    for values in _asked(search, limit, len(seeds)):
+    for values in _asked(search, limit):
         try:
             plan.append(combination(source, values, seeds))
         except RecipeError as error:
@@ -123,10 +124,8 @@ def whole_plan(source: Source, search: Search, limit: int | None, seeds: Sequenc
     return plan
 
 
-def sampled_plan(source: Source, space: Space, limit: int, seeds: Sequence[int]) -> None:
+def check_ends(source: Source, space: Space) -> None:
     """Check a space that is searched by results: each choice, and each end of a range, once."""
-    if limit * len(seeds) > MAX_RUNS:
-        raise too_many(limit * len(seeds))
     ends = {
         key: choices.values if isinstance(choices, Choices) else (choices.low, choices.high)
         for key, choices in space.items()
@@ -152,20 +151,24 @@ def identity(recipe: Recipe) -> str:
     return json.dumps(recipe.written(), sort_keys=True)
 
 
-def too_many(runs: int | str) -> GenlabError:
-    """Return the error about a sweep of too many runs."""
-    return RecipeError(
-        f"{runs} runs; one sweep has {MAX_RUNS} at most: list fewer values or seeds, or draw some "
-        "combinations: --search random --samples 50"
-    )
+def check_size(space: Space, limit: int | None, seeds: int) -> None:
+    """Raise ``RecipeError`` if there would be more runs than anybody means to start."""
+    sizes = [
+        len(choices.values) if isinstance(choices, Choices) else choices.numbers for choices in space.values()
+    ]
+    size = None if None in sizes else math.prod(size for size in sizes if size is not None)
+    known = [count for count in (size, limit) if count is not None]
+    if known and min(known) * seeds > MAX_RUNS:
+        raise RecipeError(
+            f"{min(known) * seeds} runs; one sweep has {MAX_RUNS} at most: list fewer values or seeds, or draw "
+            "some combinations: --search random --samples 50"
+        )
 
 
-def _asked(search: Search, limit: int | None, seeds: int) -> Iterator[Mapping[str, Json]]:
+def _asked(search: Search, limit: int | None) -> Iterator[Mapping[str, Json]]:
     number = 0
-    while (limit is None or number < limit) and (values := search.ask()) is not None:
+    while number < (MAX_RUNS if limit is None else limit) and (values := search.ask()) is not None:
         number += 1
-        if number * seeds > MAX_RUNS:
-            raise too_many(f"more than {MAX_RUNS}" if limit is None else limit * seeds)
         yield values
 
 

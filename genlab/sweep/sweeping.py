@@ -21,10 +21,11 @@ from genlab.sweep.outcome import read_outcome
 from genlab.sweep.plan import (
     Combination,
     Source,
+    check_ends,
+    check_size,
     check_space,
     combination,
     read_search,
-    sampled_plan,
     seeds_of,
     whole_plan,
 )
@@ -73,6 +74,7 @@ def sweep(
     base = source.resolved()
     each_seed = seeds_of(source, seeds)
     check_space(choices, each_seed)
+    check_size(choices, trials, len(each_seed))
     spec = read_search(search or ("grid" if trials is None else "random"), registry)
 
     folder = SweepFolder.new(Path(runs) if runs else runs_root(), base.name)
@@ -80,7 +82,7 @@ def sweep(
     if _adaptive(spec):
         if trials is None:
             raise RecipeError(f"search {spec.use!r}: how many combinations? for example --trials 50")
-        sampled_plan(source, choices, trials, each_seed)
+        check_ends(source, choices)
     else:
         if trials is None and spec.use != "grid":
             raise RecipeError(f"search {spec.use!r}: how many combinations? for example --samples 20")

@@ -70,6 +70,7 @@ class Work:
     proposals: Proposals | None = None
     children: dict[int, Child] = field(default_factory=dict)
     over: dict[int, Outcome] = field(default_factory=dict)
+    told: set[int] = field(default_factory=set)
     exhausted: bool = False
     began: float = field(default_factory=time.time)
 
@@ -176,11 +177,9 @@ class Work:
                 continue  # it stopped because it was told to
             if outcome.state not in ("completed", "failed"):
                 outcome = replace(outcome, state="failed", cause=_ended(code))
-            self._finish(outcome)
-
-    def _finish(self, outcome: Outcome) -> None:
-        self._settle(outcome)
-        self.watcher.on_finish(outcome, *self._count())
+            self._settle(outcome)
+            taken = time.monotonic() - child.started  # not of training alone, as the outcome has it
+            self.watcher.on_finish(replace(outcome, seconds=taken), *self._count())
 
     def _settle(self, outcome: Outcome) -> None:
         self.over[outcome.trial.number] = outcome
@@ -193,19 +192,18 @@ class Work:
         self._tell(outcome.trial.combination)
 
     def _tell(self, combination: int, *, again: bool = False) -> None:
-        """Tell the search about a combination, if all its trials are over."""
-        if self.proposals is None:
+        """Tell the search about a combination once all its trials are over; ``again`` if it asks for it again."""
+        if self.proposals is None or (combination in self.told and not again):
             return
         count = len(self.spec.seeds)
         numbers = range(combination * count, (combination + 1) * count)
         each = {folder.number: folder for folder in self.folder.each()}
         outcomes = [self.over.get(number) or read_outcome(each[number]) for number in numbers]
-        values = outcomes[0].trial.values
-        if all(outcome.state == "completed" for outcome in outcomes):
-            losses = [outcome.metrics[self.spec.metric] for outcome in outcomes]
-            self.proposals.search.tell(values, sum(losses) / count)
-        elif again or all(number in self.over for number in numbers):
-            self.proposals.search.tell(values, None)
+        completed = all(outcome.state == "completed" for outcome in outcomes)
+        if completed or again or all(number in self.over for number in numbers):
+            losses = [outcome.metrics[self.spec.metric] for outcome in outcomes] if completed else None
+            self.proposals.search.tell(outcomes[0].trial.values, sum(losses) / count if losses else None)
+            self.told.add(combination)
 
     def _all_over(self) -> bool:
         """Whether no trial waits, here or elsewhere, and none will come."""
