@@ -12,7 +12,7 @@ from genlab.errors import RecipeError
 
 def command(
     ref: Annotated[
-        str, typer.Argument(help="A run or sweep directory, or a name: its newest run, however it ended.")
+        str, typer.Argument(help="A run or sweep directory, or a name: its newest run, however it went.")
     ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="HTML to write [report.html in that directory].")

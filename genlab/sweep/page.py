@@ -34,6 +34,7 @@ from genlab.sweep.reading import Sweep, read_sweep
 from genlab.sweep.summary import Row, Spread, incomparable
 from genlab.units import duration
 
+SEEDS = "runs of seeds"  # the column that links to them
 SHOWN = 50  # runs that stand open in the page; more are folded
 
 
@@ -118,7 +119,7 @@ def _results(sweep: Sweep, folder: Path) -> Html:
     for row in rows:
         cells: list[Content] = [shown(value) for value in row.values.values()] or ["the recipe"]
         cells += [_spread(row.metrics.get(name)) for name in names]
-        cells.append([[_link(outcome, folder, f"seed {outcome.trial.seed}"), " "] for outcome in _of(sweep, row)])
+        cells.append([[_link(outcome, folder, str(outcome.trial.seed)), " "] for outcome in _of(sweep, row)])
         lines.append([*cells, row.failed] if failed else cells)
     several = len(spec.seeds) > 1
     about = "Nats per example, lower is better; of each run's best epoch."
@@ -129,8 +130,8 @@ def _results(sweep: Sweep, folder: Path) -> Html:
         words = f"{spec.metric} does not measure the same where these differ: {', '.join(mixed)}."
         warning = tag("p", words, " Compare with that in mind.", class_="outcome interrupted")
     best = 0 if rows and spec.metric in rows[0].metrics else None
-    columns = [*(keys or ["values"]), *names, "runs", *(["failed"] if failed else [])]
-    numbers = [i for i, column in enumerate(columns) if i and column != "runs"]
+    columns = [*(keys or ["values"]), *names, SEEDS, *(["failed"] if failed else [])]
+    numbers = [i for i, column in enumerate(columns) if i and column != SEEDS]
     results = table(columns, lines, numbers=numbers, caption="the best first", marked=best)
     files = tag(
         "p", "The same rows are in ", code("summary.csv"), " and ", code("summary.json"), ".", class_="about"
@@ -154,7 +155,7 @@ def _failures(sweep: Sweep, folder: Path) -> Html | None:
     if not sweep.failed:
         return None
     rows: list[list[Content]] = [
-        [_link(o, folder, f"{o.trial.number:03d}"), _said(o.trial.values), o.trial.seed, o.cause]
+        [_link(o, folder, f"{o.trial.number:03d}"), _said(o.trial.values), str(o.trial.seed), o.cause]
         for o in sweep.failed
     ]
     columns = ("run", "values", "seed", "cause")
