@@ -34,7 +34,7 @@ from genlab.sweep.reading import Sweep, read_sweep
 from genlab.sweep.summary import Row, Spread, incomparable
 from genlab.units import duration
 
-SEEDS = "runs of seeds"  # the column that links to them
+SEEDS = "seeds"  # the column that links to their runs
 SHOWN = 50  # runs that stand open in the page; more are folded
 
 
@@ -122,7 +122,7 @@ def _results(sweep: Sweep, folder: Path) -> Html:
         cells.append([[_link(outcome, folder, str(outcome.trial.seed)), " "] for outcome in _of(sweep, row)])
         lines.append([*cells, row.failed] if failed else cells)
     several = len(spec.seeds) > 1
-    about = "Nats per example, lower is better; of each run's best epoch."
+    about = "Nats per example, lower is better; of each run's best epoch. Each seed links to its run."
     if several:
         about += " Mean ± sample standard deviation over the completed runs of the seeds."
     warning = None
