@@ -26,7 +26,7 @@ from genlab.interfaces import (
     Schedule,
     Search,
     Tracker,
-)
+)  # fmt: skip
 from genlab.wording import Allowed, finding, suggest
 
 KINDS: dict[str, type] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -344,3 +345,13 @@ def test_a_missing_recipe_names_what_there_is() -> None:
         "mnist_vae: no such file; in .: base.yaml, and no installed recipe of that name; did you mean "
         "'mnist_cvae'? installed: bars, fashion_mnist_cvae, mnist_cvae"
     )
+
+
+def test_the_recipes_of_the_documentation_are_recipes() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "recipes.md").read_text()
+    whole, child, piece = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert opened(whole).recipe.encoder.options["channels"] == [32, 64]
+    recipe = opened(child).recipe
+    assert (recipe.encoder.options["hidden"], recipe.train.early_stopping) == (128, None)
+    recipe = opened(f"extends: base.yaml\n{piece}").recipe
+    assert (recipe.name, recipe.train.batch_size, recipe.train.epochs) == ("bars_2", 4, 20)

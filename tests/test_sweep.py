@@ -24,9 +24,9 @@ import genlab
 from genlab import Choices, GenlabError, Range, Search
 from genlab.cli import main
 from genlab.errors import PartError, RecipeError, RunError
+from genlab.opening import open_recipe
 from genlab.parts.searches import Grid, Random
 from genlab.plugins import installed
-from genlab.recipe import load_recipe
 from genlab.space import Json
 from genlab.sweep import Sweep, Watcher, is_sweep, read_sweep, resume_sweep, sweep
 from genlab.sweep.outcome import Outcome
@@ -227,16 +227,18 @@ def test_keys_are_cut_to_what_tells_them_apart() -> None:
 
 
 def test_each_trial_is_the_recipe_that_genlab_run_would_train(bars: Path, stand_in: StandIn) -> None:
+    bars.write_text(
+        bars.read_text() + "checkpoint: {every_minutes: null}\ndescription: $${x} of latent ${latent}\n"
+    )
     space = {"latent": [2, 8], "objective.beta": [0.5, 1, 4]}
     done = sweep(bars, space, overrides={"train.epochs": 1}, seeds=3, jobs=3, command=stand_in)
     assert done.completed
-    registry = installed().registry
     found = []
     for outcome in done.outcomes:
         trial = outcome.trial
-        recipe = load_recipe(done.path / "trials" / f"{trial.number:03d}" / "recipe.yaml", registry=registry)
+        recipe = open_recipe(done.path / "trials" / f"{trial.number:03d}" / "recipe.yaml").recipe
         given = {"train.epochs": 1, **trial.values, "seed": trial.seed}
-        assert recipe == load_recipe(bars, given, registry=registry)
+        assert recipe == open_recipe(bars, given).recipe
         found.append(recipe.to_yaml())
     assert len(found) == len(set(found)) == 18
     assert sorted(stand_in.started()) == [f"{i:03d}" for i in range(18)]

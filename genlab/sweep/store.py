@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -27,6 +27,7 @@ from genlab.lock import Busy, locked
 from genlab.recipe import PartSpec, Recipe
 from genlab.space import Choices, Json, Range
 from genlab.sweep.plan import Combination
+from genlab.writing import written_yaml
 
 SPEC = "sweep.json"
 PATIENCE = 60.0  # seconds to wait for another process that is choosing its next trial
@@ -156,7 +157,7 @@ class SweepFolder:
             path = self.trials / f"{trial.number:03d}"
             if not path.exists():
                 with replaced_folder(path) as new:
-                    write_text(new / "recipe.yaml", recipe.to_yaml())
+                    write_text(new / "recipe.yaml", written_yaml(_quoted(recipe.written()), {}))
                     write_json(new / "trial.json", trial.model_dump(mode="json"))
 
     @contextmanager
@@ -192,6 +193,15 @@ def same_recipe(folder: SweepFolder, recipe: Recipe) -> bool:
         return (folder.path / "recipe.yaml").read_text("utf-8") == recipe.to_yaml()
     except (OSError, UnicodeDecodeError):
         return False
+
+
+def _quoted(value: Any) -> Any:
+    """Return plain values whose texts mean themselves when a recipe is read: ``$${`` for ``${``."""
+    if isinstance(value, dict):
+        return {key: _quoted(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_quoted(item) for item in value]
+    return value.replace("${", "$${") if isinstance(value, str) else value
 
 
 def _read(path: Path, model: type[Model]) -> Model:

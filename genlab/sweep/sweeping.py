@@ -11,6 +11,7 @@ from pathlib import Path
 from genlab.build import build_search
 from genlab.errors import GenlabError, RecipeError
 from genlab.interfaces import Search
+from genlab.opening import find_recipe
 from genlab.overrides import as_typed
 from genlab.plugins import installed
 from genlab.recipe import PartSpec, Recipe
@@ -53,14 +54,14 @@ def sweep(
     watcher: Watcher | None = None,
     command: Command = genlab_command,
 ) -> Sweep:
-    """Train a recipe with many values, each run a process of its own, and leave a folder that compares them.
+    """Train a recipe, a file or an installed one, with many values, and leave a folder that compares them.
 
     space: what is swept, ``{"latent": [2, 8, 32], "optimizer.lr": Range(1e-4, 1e-2, log=True)}``. overrides: of
     every run. seeds: how many of each combination, counted from the recipe's own, or which. search: ``grid``,
     ``random`` or another that is installed, with options as in ``{use: optuna, sampler: random}``; by default a
     grid, or random if ``trials``, the number of combinations, is given. metric: of the best epoch, lower is
-    better. jobs: how many runs at once. resume: with ``auto``, go on with the newest sweep that asks for the same
-    and is not completed, if there is one. command: how a run is started.
+    better. jobs: how many runs at once, each a process of its own. resume: with ``auto``, go on with the newest
+    sweep that asks for the same and is not completed, if there is one. command: how a run is started.
 
     A run that fails stops no other. An interrupt (Ctrl-C) has every run save a checkpoint first; the sweep so far
     is returned. Everything is checked before anything is started: raises ``GenlabError`` listing every mistake.
@@ -70,7 +71,7 @@ def sweep(
         raise RecipeError(f"resume={resume!r}: 'never' or 'auto' is expected; for one sweep there is resume_sweep")
     _check_counts(seeds=seeds if isinstance(seeds, int) else None, trials=trials, jobs=jobs)
     choices = {k: v if isinstance(v, Choices | Range) else Choices(tuple(v)) for k, v in space.items()}
-    source = Source(str(Path(recipe).absolute()), _plain(overrides or {}), registry)
+    source = Source(str(find_recipe(recipe)), _plain(overrides or {}), registry)
     base = source.resolved()
     each_seed = seeds_of(source, seeds)
     check_space(choices, each_seed)
@@ -94,7 +95,7 @@ def sweep(
     asked = Spec(
         name=base.name,
         command=_command(recipe, overrides or {}, choices, each_seed, spec, trials, metric),
-        recipe=source.recipe,
+        recipe=str(Path(source.recipe).absolute()),
         overrides=dict(source.overrides),
         space=choices,
         seeds=each_seed,
