@@ -13,10 +13,13 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def size(count: float) -> str:
-    """Say a number of bytes as people do: ``812 B``, ``2.1 MB`` (of 1,000,000)."""
+def bytes_said(count: int) -> str:
+    """Say a number of bytes as people do: ``812 B``, ``3.4 MB``, ``1.2 GB``."""
     if count < 1000:
-        return f"{count:.0f} B"
-    unit = "kB" if count < 999_500 else "MB" if count < 999_500_000 else "GB"
-    shown = count / {"kB": 1e3, "MB": 1e6, "GB": 1e9}[unit]
-    return f"{shown:.1f} {unit}" if shown < 99.5 else f"{shown:.0f} {unit}"
+        return f"{count} B"
+    size = float(count)
+    for unit in ("kB", "MB", "GB"):
+        size /= 1000
+        if size < 999.95:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1000:.1f} TB"

@@ -23,7 +23,7 @@ from genlab.report.page import VOID, Html, beside, tag, together
 from genlab.report.recipe import as_yaml
 from genlab.runs import RunDirectory
 from genlab.source import read_text
-from genlab.units import size
+from genlab.units import bytes_said
 from tests.children import At, raised
 from tests.conftest import BARS
 
@@ -458,8 +458,8 @@ def test_ticks_are_round_and_sizes_readable() -> None:
     assert ticks(1, 17, whole=True) == [5, 10, 15]
     assert ticks(1, 3, whole=True) == [1, 2, 3]
     assert ticks(2, 2) == [2]
-    assert [size(n) for n in (0, 999, 1000, 538_196, 999_499, 999_500, 2.5e9)] == [
-        "0 B", "999 B", "1.0 kB", "538 kB", "999 kB", "1.0 MB", "2.5 GB",
+    assert [bytes_said(n) for n in (0, 999, 1000, 538_196, 2_500_000_000)] == [
+        "0 B", "999 B", "1.0 kB", "538.2 kB", "2.5 GB",
     ]  # fmt: skip
 
 
@@ -490,7 +490,7 @@ def test_report_takes_a_directory_or_a_name_and_prints_where_the_page_is(
     [
         (
             ["barz"],
-            "no run 'barz': no run directory at that path, and no run of that name; did you mean 'bars'? runs:",
+            "no run 'barz': no run directory at that path",
         ),
         (["bars", "-o", "page.pdf"], "page.pdf: output is HTML; choose a name that ends in .html"),
         (["bars", "-o", "nowhere/page.html"], "nowhere/page.html: there is no folder nowhere"),
@@ -509,6 +509,5 @@ def test_a_bundle_is_no_run(run: Path, capsys: Captured) -> None:
     with pytest.raises(SystemExit):
         main(["report", str(run / "model")])
     assert (
-        f"a model bundle, not a run; what is known of it is in {run / 'model' / 'README.md'}"
-        in capsys.readouterr().err
+        f"a model, not a run; what is known of it is in {run / 'model' / 'README.md'}" in capsys.readouterr().err
     )

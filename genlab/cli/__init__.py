@@ -9,7 +9,23 @@ from collections.abc import Sequence
 
 import typer
 
-from genlab.cli import data, devices, evaluate, ls, plot, plugins, report, resume, run, sample, show, sweep
+from genlab.cli import (
+    compare,
+    data,
+    devices,
+    diff,
+    evaluate,
+    ls,
+    plot,
+    plugins,
+    report,
+    resume,
+    run,
+    runs,
+    sample,
+    show,
+    sweep,
+)
 from genlab.cli.streams import forgive_encodings
 from genlab.errors import GenlabError
 
@@ -27,6 +43,8 @@ app.command("run")(run.command)
 app.command("resume")(resume.command)
 app.command("sweep")(sweep.command)
 app.command("show")(show.command)
+app.command("diff")(diff.command)
+app.command("compare")(compare.command)
 app.command("ls")(ls.command)
 app.command("sample")(sample.command)
 app.command("plot")(plot.command)
@@ -35,6 +53,7 @@ app.command("eval")(evaluate.command)
 app.command("devices")(devices.command)
 app.add_typer(data.app, name="data")
 app.add_typer(plugins.app, name="plugins")
+app.add_typer(runs.app, name="runs")
 
 
 @app.callback(invoke_without_command=True)

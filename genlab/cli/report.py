@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from genlab.errors import RecipeError
+from genlab.errors import RecipeError, RunError
 
 
 def command(
@@ -22,7 +23,8 @@ def command(
 
     Example: genlab report mnist_cvae -o mnist.html
     """
-    from genlab.report import find_run, write_report
+    from genlab.finding import find_run
+    from genlab.report import write_report
     from genlab.sweep import is_sweep
     from genlab.sweep.page import write_sweep_report
 
@@ -30,7 +32,15 @@ def command(
         raise RecipeError(f"{output}: output is HTML; choose a name that ends in .html")
     if output is not None and not output.parent.is_dir():
         raise RecipeError(f"{output}: there is no folder {output.parent}")
+    if _is_model(Path(ref)):
+        raise RunError(f"{ref}: a model, not a run; what is known of it is in {Path(ref) / 'README.md'}")
     if is_sweep(Path(ref)):
         typer.echo(write_sweep_report(Path(ref), output))
     else:
         typer.echo(write_report(find_run(ref), output))
+
+
+def _is_model(path: Path) -> bool:
+    with suppress(OSError, ValueError):  # not to be entered, or no name that a file could have
+        return (path / "config.json").is_file()
+    return False

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from genlab.files import write_text
 from genlab.report.facts import PAGE, read_run
-from genlab.report.found import find_run
 from genlab.report.run import run_page
 
-__all__ = ["PAGE", "find_run", "write_report"]
+__all__ = ["PAGE", "write_report"]
 
 
 def write_report(run: Path, output: Path | None = None) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from genlab.report.facts import Picture
 from genlab.report.page import Html, code, section, tag, together
-from genlab.units import size
+from genlab.units import bytes_said
 
 LARGEST = 4_000_000  # bytes of a plot, and
 TOGETHER = 16_000_000  # of all, that a page takes in
@@ -59,5 +59,7 @@ def png_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _too_large(picture: Picture) -> Html:
-    words = f" ({size(len(picture.png))}) is too large to stand in the page; it is in the run's plots folder."
+    words = (
+        f" ({bytes_said(len(picture.png))}) is too large to stand in the page; it is in the run's plots folder."
+    )
     return tag("figure", tag("p", code(f"{picture.kind}.png"), words, class_="about"))

@@ -8,7 +8,7 @@ from pathlib import Path
 from genlab.environment import Environment
 from genlab.report.facts import RunFacts
 from genlab.report.page import Content, Html, code, facts, listing, section, table, tag
-from genlab.units import size
+from genlab.units import bytes_said
 
 
 def typed(path: Path) -> str:
@@ -70,8 +70,8 @@ def environment(run: RunFacts) -> Html:
 
 def files(run: RunFacts) -> Html:
     """Return the run's files with their sizes."""
-    rows: list[list[Content]] = [[code(file.path), size(file.size)] for file in run.files]
-    total = size(sum(file.size for file in run.files))
+    rows: list[list[Content]] = [[code(file.path), bytes_said(file.size)] for file in run.files]
+    total = bytes_said(sum(file.size for file in run.files))
     return section(
         "Files",
         table(("file", "size"), rows, numbers=(1,), foot=["total", total], caption="in the run directory"),
