@@ -42,18 +42,18 @@ _WHOLE: Schema = {"$ref": "#/definitions/reference"}
 _WITHIN: Schema = {"$ref": "#/definitions/text_with_references"}
 _COMMON: dict[str, Schema] = {
     "reference": {
-        "description": "Another value of the recipe, as in ${train.epochs}, or of the environment, ${env:NAME,default}.",
+        "$comment": "Another value of the recipe, ${train.epochs}, or of the environment, ${env:NAME,default}.",
         "type": "string",
         "pattern": rf"^\$\{{({_KEY}|{_ENV})\}}$(?!\n)",
     },
     "text_with_references": {
-        "description": "A text with ${train.epochs} or ${env:NAME,default} in it.",
+        "$comment": "A text with ${train.epochs} or ${env:NAME,default} in it.",
         "type": "string",
         "pattern": rf"(^|[^$])\$\{{({_KEY}|{_ENV})\}}",
     },
     "extends": {
-        "description": "Recipes to start from: files, relative to this one, or names of installed recipes. Mappings "
-        "merge, lists replace, `key: null` removes.",
+        "description": "Recipes to start from: files, relative to this one, or names of installed recipes. "
+        "Mappings merge, lists replace, `key: null` removes.",
         "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
     },
 }  # fmt: skip
@@ -61,9 +61,9 @@ _COMMON: dict[str, Schema] = {
 # Words of draft 7 that hold no schemas. Left out: titles, which pydantic makes of names, and uniqueItems, which it
 # writes for sets, though it takes a list that repeats an item.
 _PLAIN = {
-    "type", "enum", "const", "multipleOf", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum", "maxLength",
-    "minLength", "pattern", "maxItems", "minItems", "maxProperties", "minProperties", "required", "default",
-    "examples", "description",
+    "type", "enum", "const", "multipleOf", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum",
+    "maxLength", "minLength", "pattern", "maxItems", "minItems", "maxProperties", "minProperties", "required",
+    "default", "examples", "description",
 }  # fmt: skip
 _SAID = ("description", "default", "examples")
 _FORMATS = {"date-time", "date", "time", "email", "hostname", "ipv4", "ipv6", "uri", "uri-reference", "regex"}
@@ -155,9 +155,8 @@ class _Writer:
             for name, meaning in option_meanings(part.cls, part.option_names).items():
                 read["properties"][name].setdefault("description", meaning)
             for name, kind in part.nested.items():
-                said = {word: read["properties"][name][word] for word in _SAID if word in read["properties"][name]}
-                read["properties"][name] = said | {"kind": kind}
-            described = {"description": part.summary} | self.mapping(read)
+                read["properties"][name] = _said(read["properties"][name]) | {"kind": kind}
+            described = self.mapping({"description": part.summary} | read)
             self.definitions[key] = described | {"properties": {"use": _named(part)} | described["properties"]}
         return _reference(key)
 
@@ -175,8 +174,7 @@ class _Writer:
 
     def mapping(self, schema: Schema) -> Schema:
         """Describe a mapping of known keys."""
-        described: Schema = {word: schema[word] for word in ("description",) if word in schema}
-        described |= {"type": "object", "properties": self.entries(schema)}
+        described = _said(schema) | {"type": "object", "properties": self.entries(schema)}
         if schema.get("required") and not self.extending:
             described["required"] = schema["required"]
         if "if" in schema:  # asked of what is written; the answers are open to references, as every value is
@@ -191,9 +189,10 @@ class _Writer:
 
     def value(self, schema: Schema, more: Sequence[Schema] = ()) -> Schema:
         """Describe a value, which may also be a reference."""
-        said = {word: schema[word] for word in _SAID if word in schema}
+        said = _said(schema)
         if "$ref" in schema:
             said.pop("default", None)  # a section's default is that of each of its keys
+            said = _said(self.models[schema["$ref"]]) | said
         bare = self.bare({word: part for word, part in schema.items() if word not in _SAID})
         branches = bare["anyOf"] if bare.keys() == {"anyOf"} else [bare]
         if "kind" not in schema and not any(map(_any_text, branches)):
@@ -201,8 +200,8 @@ class _Writer:
         branches += [branch for branch in more if branch not in branches]
         if len(branches) > 1:
             return said | {"anyOf": branches}
-        # Beside $ref, draft 7 reads nothing else.
-        return said | ({"allOf": branches} if said and "$ref" in branches[0] else branches[0])
+        # Beside $ref, draft 7 reads nothing else; editors complete `key: ` for an anyOf, but not for an allOf.
+        return said | ({"anyOf": branches} if said and "$ref" in branches[0] else branches[0])
 
     def bare(self, schema: Schema) -> Schema:
         """Put a piece of pydantic's schema into words of draft 7."""
@@ -256,12 +255,20 @@ def _mark_parts(schema: Schema, kind: str) -> None:
         _mark_parts(schema["items"], kind)
 
 
+def _said(schema: Schema) -> Schema:
+    """Return what a schema says to people, as Markdown."""
+    said = {word: schema[word] for word in _SAID if word in schema}
+    if "description" in said:
+        said["description"] = said["description"].replace("``", "`")
+    return said
+
+
 def _reference(key: str) -> Schema:
     return {"$ref": f"#/definitions/{key}"}
 
 
 def _named(part: Part) -> Schema:
-    return {"const": part.name, "description": part.summary}
+    return {"const": part.name} | _said({"description": part.summary})
 
 
 def _some_text(branch: Schema) -> bool:

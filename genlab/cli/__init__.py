@@ -9,7 +9,24 @@ from collections.abc import Sequence
 
 import typer
 
-from genlab.cli import compare, data, devices, diff, evaluate, ls, plot, plugins, resume, run, runs, sample, show
+from genlab.cli import (
+    compare,
+    cp,
+    data,
+    devices,
+    diff,
+    evaluate,
+    init,
+    ls,
+    plot,
+    plugins,
+    resume,
+    run,
+    runs,
+    sample,
+    schema,
+    show,
+)
 from genlab.cli.streams import forgive_encodings
 from genlab.errors import GenlabError
 
@@ -25,6 +42,9 @@ app = typer.Typer(
 )
 app.command("run")(run.command)
 app.command("resume")(resume.command)
+app.command("init")(init.command)
+app.command("cp")(cp.command)
+app.command("schema")(schema.command)
 app.command("show")(show.command)
 app.command("diff")(diff.command)
 app.command("compare")(compare.command)

@@ -15,6 +15,7 @@ _OVERRIDE = re.compile(r"[A-Za-z_]\w*(\.\w+)*=.*", re.DOTALL)
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps, xpu ...")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print only the run directory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
 Ref = Annotated[str, typer.Argument(help="A model: name, run or bundle folder, run:NAME, plugin:NAME.")]
 RecipeAndOverrides = Annotated[
     list[str],

@@ -15,6 +15,7 @@ from pydantic import (
     PositiveInt,
     model_validator,
 )  # fmt: skip
+from pydantic.config import JsonDict
 
 from genlab.device import RunnerName
 from genlab.precision import Name
@@ -56,7 +57,7 @@ class EMAOptions(_Options):
 
 
 # The model's own validator, for the JSON schema.
-_FIXED_RUNNER = {
+_FIXED_RUNNER: JsonDict = {
     "if": {"properties": {"deterministic": {"const": True}}, "required": ["deterministic"]},
     "then": {"properties": {"runner": {"enum": list(get_args(RunnerName))}}},
 }
