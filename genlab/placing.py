@@ -132,8 +132,11 @@ def _carried(text: str, source: Path) -> str:
     lines = text.splitlines(keepends=True)
     # From the end, so that what is put in moves nothing that is still to come.
     for entry in reversed(node.value if isinstance(node.value, list) else [node]):
-        if isinstance(entry.value, str) and Path(entry.value).suffix in _SUFFIXES:
-            _replace(lines, entry, str((source.parent / Path(entry.value).expanduser()).resolve()))
+        if not isinstance(entry.value, str):
+            continue
+        file = source.parent / entry.value
+        if file.suffix in _SUFFIXES or file.is_file():
+            _replace(lines, entry, str(file.resolve()))
     return "".join(lines)
 
 

@@ -37,6 +37,7 @@ Schema = dict[str, Any]
 
 _KEY = r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*"
 _ENV = r"env:[A-Za-z_][A-Za-z0-9_]*(,[^}]*)?"
+_RECIPE: Schema = {"type": "string", "minLength": 1}
 _NULL: Schema = {"type": "null"}
 _WHOLE: Schema = {"$ref": "#/definitions/reference"}
 _WITHIN: Schema = {"$ref": "#/definitions/text_with_references"}
@@ -54,7 +55,7 @@ _COMMON: dict[str, Schema] = {
     "extends": {
         "description": "Recipes to start from: files, relative to this one, or names of installed recipes. "
         "Mappings merge, lists replace, `key: null` removes.",
-        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+        "anyOf": [_RECIPE, {"type": "array", "items": _RECIPE}],
     },
 }  # fmt: skip
 
@@ -113,7 +114,8 @@ class _Writer:
         self.alone = alone or self
         self.extending = alone is not None
         self.definitions: dict[str, Schema] = {}
-        self.models: dict[str, Schema] = {}  # pydantic's own definitions, by the names that they have here
+        # Pydantic's own definitions, by the names that they have here.
+        self.models: dict[str, Schema] = alone.models if alone else {}
 
     def recipe(self) -> Schema:
         """Describe the whole recipe, ``definitions`` aside."""

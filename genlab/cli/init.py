@@ -76,7 +76,7 @@ def _ask_part(kind: str, default: str, registry: Registry) -> str:
     width = max(len(part.name) for part in parts)
     typer.echo(f"\n{kind}:")
     for part in parts:
-        typer.echo(f"  {part.name:{width}}  {part.summary}")
+        typer.echo(f"  {part.name:{width}}  {part.summary.replace('``', '`')}")
     while True:
         choice: str = typer.prompt(kind, default=default)
         try:
