@@ -181,13 +181,15 @@ class _Writer:
             described["required"] = schema["required"]
         if "if" in schema:  # asked of what is written; the answers are open to references, as every value is
             described["if"] = schema["if"]
-            described |= {w: {"properties": self.entries(schema[w])} for w in ("then", "else") if w in schema}
-        return described | {"additionalProperties": False}
+            described |= {word: self.mapping(schema[word]) for word in ("then", "else") if word in schema}
+        if schema.get("additionalProperties") is False:
+            described["additionalProperties"] = False
+        return described
 
     def entries(self, schema: Schema) -> dict[str, Schema]:
         """Describe the value of each key of a mapping; where one extends, null removes the key."""
         more = [_NULL] if self.extending else []
-        return {name: self.value(entry, more) for name, entry in schema["properties"].items()}
+        return {name: self.value(entry, more) for name, entry in schema.get("properties", {}).items()}
 
     def value(self, schema: Schema, more: Sequence[Schema] = ()) -> Schema:
         """Describe a value, which may also be a reference."""
@@ -221,8 +223,14 @@ class _Writer:
                 result[word] = [self.bare(branch) for branch in schema[word]]
         if "not" in schema:
             result["not"] = self.bare(schema["not"])
-        if keys := schema.get("additionalProperties"):
-            result["additionalProperties"] = self.value(keys, [_NULL] if self.extending else [])
+        if "propertyNames" in schema:
+            result["propertyNames"] = self.bare(schema["propertyNames"])
+        if "patternProperties" in schema:
+            result["patternProperties"] = self.entries({"properties": schema["patternProperties"]})
+        if isinstance(others := schema.get("additionalProperties"), dict):
+            result |= self.entries({"properties": {"additionalProperties": others}})
+        elif others is False:
+            result["additionalProperties"] = False
         return result | self.items(schema)
 
     def items(self, schema: Schema) -> Schema:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from annotated_types import Gt
@@ -70,7 +70,7 @@ def subschemas(schema: Any) -> Iterator[dict[str, Any]]:
     if not isinstance(schema, dict):
         return
     yield schema
-    for word in ("additionalProperties", "additionalItems", "not", "if", "then", "else"):
+    for word in ("additionalProperties", "propertyNames", "additionalItems", "not", "if", "then", "else"):
         yield from subschemas(schema.get(word))
     for word in ("properties", "definitions"):
         for child in schema.get(word, {}).values():
@@ -472,6 +472,14 @@ class Layer(BaseModel):
     norm: bool = False
 
 
+class Free(BaseModel):
+    """A model that passes over what it does not know."""
+
+    model_config = ConfigDict(strict=True)
+
+    width: int = 3
+
+
 class Wrapper(Encoder):
     """An encoder around another.
 
@@ -487,6 +495,9 @@ class Wrapper(Encoder):
         layers: list[Layer] = [],  # noqa: B006
         even: Annotated[int, AfterValidator(_even), Gt(0)] = 2,
         loss: Annotated[dict[str, float], Field(description="weights by name")] = {},  # noqa: B006
+        anything: dict[str, Any] = {},  # noqa: B006
+        free: Free | None = None,
+        sides: dict[Literal["left", "right"], int] = {},  # noqa: B006
     ) -> None:
         super().__init__()
 
@@ -522,6 +533,10 @@ def wrapped() -> Registry:
         ("{use: wrapper, base: mlp, layers: [{width: 3, x: 3}]}", False),
         ("{use: wrapper, base: mlp, loss: {a: b}}", False),
         ("{use: wrapper, base: mlp, even: 0}", False),
+        ("{use: wrapper, base: mlp, anything: {a: [1, x], b: null}, free: {width: 2, more: 3}}", True),
+        ("{use: wrapper, base: mlp, free: {width: x}}", False),
+        ("{use: wrapper, base: mlp, sides: {left: 1}}", True),
+        ("{use: wrapper, base: mlp, sides: {up: 1}}", False),
     ],
 )
 def test_nested_parts_and_models(encoder: str, right: bool, wrapped: Registry) -> None:
