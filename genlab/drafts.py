@@ -10,6 +10,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -17,7 +18,8 @@ from pydantic.fields import FieldInfo
 
 from genlab.docstrings import option_meanings
 from genlab.errors import GenlabError, PartError
-from genlab.recipe import PARTS, PartSpec, Recipe, parse_recipe
+from genlab.opening import open_text
+from genlab.recipe import PARTS, PartSpec, Recipe
 from genlab.registry import Part, Registry
 from genlab.wording import Allowed
 
@@ -48,7 +50,7 @@ def draft(choices: Choices, registry: Registry, file: str = "recipe.yaml") -> st
     ``PluginError`` for one that is not installed, ``RecipeError`` for a name or size that is none.
     """
     text = _Draft(choices, registry, file).text()
-    _check_fit(parse_recipe(text, file, registry=registry), registry)
+    _check_fit(open_text(text, Path(file), registry=registry).recipe, registry)
     return text
 
 

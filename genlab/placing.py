@@ -10,10 +10,11 @@ from typing import Literal
 
 from genlab.errors import RecipeError
 from genlab.files import write_text
-from genlab.plugins import Plugins
-from genlab.registry import suggest
+from genlab.opening import find_recipe
+from genlab.registry import Registry
 from genlab.schema import TITLE, schema_text
-from genlab.source import Node, file_text, read_text
+from genlab.source import file_text, read_text
+from genlab.tree import Node
 from genlab.wording import printable, shown
 
 SCHEMA_FILE = "recipe.schema.json"
@@ -31,14 +32,14 @@ class Placed:
     became: Literal["written", "refreshed", "unchanged"]
 
 
-def place(text: str, path: Path, plugins: Plugins, *, force: bool = False) -> Placed:
+def place(text: str, path: Path, registry: Registry, *, force: bool = False) -> Placed:
     """Write a recipe, the schema's line first, and the schema beside it.
 
     Raises ``RecipeError`` if there is such a file already, unless ``force``.
     """
     check_free(path, force=force)
     schema = path.with_name(SCHEMA_FILE)
-    became = _write_schema(schema, schema_text(plugins.registry))
+    became = _write_schema(schema, schema_text(registry))
     write_text(path, with_schema_line(text))
     return Placed(path, schema, became)
 
@@ -62,46 +63,24 @@ def with_schema_line(text: str) -> str:
     return f"{SCHEMA_LINE}{end}{_SCHEMA_LINES.sub('', text)}"
 
 
-def find_recipe(ref: str, plugins: Plugins) -> Path:
-    """Return the file of a recipe that is given by its path, its name, or ``distribution/name``.
-
-    Raises ``RecipeError`` with what is installed if there is none.
-    """
-    if Path(ref).suffix in _SUFFIXES or Path(ref).is_file():
-        file_text(Path(ref))  # raises with the reason if it cannot be read
-        return Path(ref)
-    installed = {
-        known: file
-        for dist, folder in plugins.recipe_folders
-        for file in sorted(folder.glob("*.yaml"))
-        for known in (file.stem, f"{dist}/{file.stem}")
-    }
-    if ref in installed:
-        return installed[ref]
-    names = [name for name in installed if "/" not in name]
-    raise RecipeError(
-        f"no recipe {shown(ref)}; {suggest(ref, names)}installed: {', '.join(sorted(names)) or 'none'}; "
-        "a file's name ends in .yaml"
-    )
-
-
-def copy_recipe(ref: str, dest: Path | None, plugins: Plugins, *, force: bool = False) -> Placed:
+def copy_recipe(ref: str, dest: Path | None, registry: Registry, *, force: bool = False) -> Placed:
     """Copy a recipe, comments and all, to a file of one's own; relative ``extends:`` go on meaning the same.
 
-    dest: a file, or a folder; the current one by default. Raises ``RecipeError`` as ``place`` and
-    ``find_recipe`` do, and where an ``extends:`` cannot be carried over.
+    ref: a file, or the name of an installed recipe. dest: a file, or a folder; the current one by default.
+    Raises ``RecipeError`` as ``place`` does, where there is no such recipe, and where an ``extends:`` cannot be
+    carried over.
     """
-    source = find_recipe(ref, plugins)
+    source = find_recipe(ref)
+    text = file_text(source)
     path = Path(f"{source.stem}.yaml") if dest is None else dest
     if path.is_dir():
         path = path / f"{source.stem}.yaml"
     if path.exists() and path.samefile(source):
         raise RecipeError(f"{printable(str(path))}: that is the recipe itself; choose another name")
     check_free(path, force=force)
-    text = file_text(source)
     if path.parent.resolve() != source.parent.resolve():
         text = _carried(text, source)
-    return place(text, path, plugins, force=force)
+    return place(text, path, registry, force=force)
 
 
 def _write_schema(path: Path, text: str) -> Literal["written", "refreshed", "unchanged"]:
@@ -132,7 +111,7 @@ def _carried(text: str, source: Path) -> str:
     lines = text.splitlines(keepends=True)
     # From the end, so that what is put in moves nothing that is still to come.
     for entry in reversed(node.value if isinstance(node.value, list) else [node]):
-        if not isinstance(entry.value, str):
+        if not isinstance(entry.value, str) or Path(entry.value).is_absolute():
             continue
         file = source.parent / entry.value
         if file.suffix in _SUFFIXES or file.is_file():

@@ -13,14 +13,15 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-import genlab.plugins
+import genlab.opening
 from genlab import Decoder, Encoder
 from genlab.cli import main
 from genlab.drafts import CHOSEN, Choices, draft, written
 from genlab.errors import PartError
+from genlab.opening import open_recipe, open_text
 from genlab.placing import SCHEMA_LINE
 from genlab.plugins import installed
-from genlab.recipe import Recipe, load_recipe, parse_recipe
+from genlab.recipe import Recipe
 from genlab.schema import recipe_schema, schema_text
 from genlab.source import read_text
 
@@ -49,7 +50,7 @@ def typed(capsys: pytest.CaptureFixture[str]) -> Typed:
 
 
 def recipe(file: str = "recipe.yaml") -> Recipe:
-    return load_recipe(Path(file), registry=REGISTRY)
+    return open_recipe(file, registry=REGISTRY).recipe
 
 
 class Terminal(io.StringIO):
@@ -74,7 +75,7 @@ def test_every_combination_that_fits_makes_a_draft_that_both_accept() -> None:
             continue
         fitting += 1
         assert validator.is_valid(read_text(text, "r.yaml").plain()), combination
-        read = parse_recipe(text, "r.yaml", registry=REGISTRY)
+        read = open_text(text, Path("r.yaml"), registry=REGISTRY).recipe
         assert tuple(read.part(kind).use for kind in CHOSEN) == combination
     assert fitting >= 4 * 2 * 2 * 2  # all of genlab's own and genlab-mnist's fit one another
 
@@ -96,7 +97,10 @@ def test_the_commented_lines_of_a_draft_are_its_defaults() -> None:
     text = draft(Choices(), REGISTRY)
     bare = re.sub(r"^( *)# (\w+: )", r"\1\2", text.partition("\n\n")[2], flags=re.MULTILINE)
     assert bare.count("\n") > 40
-    assert parse_recipe(bare, "r.yaml", registry=REGISTRY) == parse_recipe(text, "r.yaml", registry=REGISTRY)
+    assert (
+        open_text(bare, Path("r.yaml"), registry=REGISTRY).recipe
+        == open_text(text, Path("r.yaml"), registry=REGISTRY).recipe
+    )
 
 
 @pytest.mark.parametrize(
@@ -268,7 +272,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "shipped.yaml").write_text(SHIPPED)
     plugins = dataclasses.replace(installed(), recipe_folders=(("somebody", folder),))
-    monkeypatch.setattr(genlab.plugins, "installed", lambda: plugins)
+    monkeypatch.setattr(genlab.opening, "installed", lambda: plugins)
     return folder
 
 

@@ -18,8 +18,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from genlab import Encoder, GenlabError, Objective
 from genlab.cli import main
 from genlab.docstrings import option_meanings
+from genlab.opening import open_text
 from genlab.plugins import installed
-from genlab.recipe import parse_recipe
 from genlab.registry import GIVEN, KINDS, Registry
 from genlab.schema import DIALECT, recipe_schema, schema_text
 from genlab.source import read_text
@@ -51,7 +51,7 @@ def validator() -> Draft7Validator:
 
 def genlab_accepts(text: str, registry: Registry | None = None) -> bool:
     try:
-        parse_recipe(text, "r.yaml", registry=registry or installed().registry)
+        open_text(text, Path("r.yaml"), registry=registry or installed().registry)
     except GenlabError:
         return False
     return True

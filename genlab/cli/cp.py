@@ -25,4 +25,4 @@ def command(
     from genlab.placing import copy_recipe
     from genlab.plugins import installed
 
-    announce(copy_recipe(recipe, dest, installed(), force=force))
+    announce(copy_recipe(recipe, dest, installed().registry, force=force))

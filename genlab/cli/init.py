@@ -37,24 +37,24 @@ def command(
     from genlab.placing import check_free, place
     from genlab.plugins import installed
 
-    plugins = installed()
+    registry = installed().registry
     check_free(file, force=force)
     given = {"data": data, "encoder": encoder, "decoder": decoder, "likelihood": likelihood}
     parts = {kind: choice for kind, choice in given.items() if choice is not None}
     for kind, choice in parts.items():
-        plugins.registry.get(kind, choice)  # a misspelt one is said before anything is asked
+        registry.get(kind, choice)  # a misspelt one is said before anything is asked
     asks = sys.stdin.isatty() and not yes
     if asks:
         for kind in CHOSEN:
             if kind not in parts:
-                parts[kind] = _ask_part(kind, getattr(Choices, kind), plugins.registry)
+                parts[kind] = _ask_part(kind, getattr(Choices, kind), registry)
             if kind == "data" and latent is None:
                 latent = _ask_size(Choices.latent)
     parts = {kind: parts.get(kind, getattr(Choices, kind)) for kind in CHOSEN}
     own = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", file.stem) and file.stem != "recipe"
     title = name or (file.stem if own else f"{parts['data']}_vae")
     choices = Choices(name=title, latent=Choices.latent if latent is None else latent, **parts)
-    placed = place(draft(choices, plugins.registry, str(file)), file, plugins, force=force)
+    placed = place(draft(choices, registry, str(file)), file, registry, force=force)
     announce(placed)
 
 
