@@ -392,7 +392,7 @@ def mutated(draw: Callable[..., Any]) -> dict[str, Any]:
     return recipe
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(recipe=mutated())
 def test_both_give_the_same_verdict(validator: Draft7Validator, recipe: dict[str, Any]) -> None:
     text = json.dumps(recipe)
@@ -411,19 +411,22 @@ def test_both_give_the_same_verdict(validator: Draft7Validator, recipe: dict[str
         GOOD.replace("use: conv", "use: '${env:ENCODER,conv}'"),
         GOOD.replace("channels: [8]", "channels: ['${latent}', 3]"),
         GOOD.replace("channels: [8]", "channels: '${decoder.hidden}'"),
-        GOOD.replace("max_time: 10m", "max_time: '${env:MINUTES}m'"),
+        GOOD.replace("max_time: 10m", "max_time: '${env:MINUTES,5}m'"),
         GOOD.replace("runner: eager", "runner: '${env:RUNNER,eager}', deterministic: true"),
-        GOOD.replace("ema: {decay: 0.9}", "ema: '${train.early_stopping}'"),
+        GOOD.replace("decoder: {use: mlp, hidden: [16, 8]}", "decoder: '${env:DECODER,mlp}'"),
         "extends: bars",
-        "extends: [bars, ../mnist.yaml]\nlatent: 3",
+        "extends: [bars, mnist_cvae]\nlatent: 3",
+        "extends: []\n" + GOOD,
         "extends: bars\nencoder: {hidden: [3]}",
-        "extends: bars\nencoder: conv\ndecoder: {use: conv, kernel: null}",
-        "extends: bars\ntrain: {epochs: null, ema: {decay: null}}\nseed: null\noptimizer: null",
-        "extends: bars\nencoder: null",
+        "extends: bars\nencoder: conv\ndecoder: {use: conv, kernel: 5}",
+        "extends: bars\ntrain: {epochs: null, early_stopping: null}\nseed: null\noptimizer: null",
+        "extends: bars\noptimizer: {lr: null}",
+        "extends: mnist_cvae\nencoder: {kernel: null}\ntrain: {early_stopping: {patience: null}}",
     ],
 )
 def test_what_the_language_allows(text: str, validator: Draft7Validator) -> None:
     assert validator_accepts(validator, text)
+    assert genlab_accepts(text)
 
 
 @pytest.mark.parametrize(
@@ -438,6 +441,8 @@ def test_what_the_language_allows(text: str, validator: Draft7Validator) -> None
         "extends: null",
         "extends: ''",
         "extends: [3]",
+        "extends: ['']",
+        "extends: {file: bars}",
         "extends: bars\nlatnet: 2",
         "extends: bars\nlatent: 0",
         "extends: bars\nencoder: {use: conv, kernel: 2}",
@@ -451,7 +456,34 @@ def test_what_the_language_allows(text: str, validator: Draft7Validator) -> None
     ],
 )
 def test_what_the_language_does_not_allow(text: str, validator: Draft7Validator) -> None:
+    assert not genlab_accepts(text)
     assert not validator_accepts(validator, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD.replace("epochs: 2", "epochs: '${train.epoch}'"),  # no such key
+        GOOD.replace("epochs: 2", "epochs: '${name}'"),  # not a number
+        "extends: nothing",
+        "extends: []\nlatent: 3",
+        "extends: bars\nencoder: null",  # nothing is left
+        "extends: bars\nencoder: {kernel: 3}",  # of mlp, which has none
+    ],
+)
+def test_what_only_the_recipe_that_comes_of_it_shows(text: str, validator: Draft7Validator) -> None:
+    """As the docstring of genlab.schema says."""
+    assert not genlab_accepts(text)
+    assert validator_accepts(validator, text)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(recipe=mutated())
+def test_an_editor_finds_no_fault_with_a_recipe_that_genlab_takes(
+    validator: Draft7Validator, recipe: dict[str, Any]
+) -> None:
+    text = json.dumps({"extends": "bars"} | recipe)
+    assert validator_accepts(validator, text) or not genlab_accepts(text)
 
 
 # -- parts of other people's -----------------------------------------------------------------------------------
