@@ -14,6 +14,9 @@ It accepts, and genlab refuses:
 - what only the text shows: duplicate keys, tags, too many or too deeply nested values, integers beyond 64 bits;
 - what a validator function of a plugin's own refuses, unless it says so (``Field(json_schema_extra=...)``);
 - what shows only when parts are built: shapes that disagree, options that exclude each other.
+
+It refuses, and genlab accepts, what a plugin's own pydantic model converts: ``'3'`` where it has an integer and is
+not strict.
 """
 
 from __future__ import annotations
