@@ -11,10 +11,12 @@ import typer
 
 from genlab.cli import (
     compare,
+    cp,
     data,
     devices,
     diff,
     evaluate,
+    init,
     ls,
     plot,
     plugins,
@@ -23,6 +25,7 @@ from genlab.cli import (
     run,
     runs,
     sample,
+    schema,
     show,
     sweep,
 )
@@ -42,6 +45,9 @@ app = typer.Typer(
 app.command("run")(run.command)
 app.command("resume")(resume.command)
 app.command("sweep")(sweep.command)
+app.command("init")(init.command)
+app.command("cp")(cp.command)
+app.command("schema")(schema.command)
 app.command("show")(show.command)
 app.command("diff")(diff.command)
 app.command("compare")(compare.command)
