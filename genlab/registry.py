@@ -107,6 +107,11 @@ class Part:
         """The options that have a default, and the default."""
         return {name: default for name, (_, default) in self._keyword_only.items() if default is not ...}
 
+    @property
+    def required(self) -> list[str]:
+        """The options that have no default."""
+        return [name for name in self.option_names if name not in self.defaults]
+
     @cached_property
     def nested(self) -> dict[str, str]:
         """The options that are parts themselves, ``{option: kind}``: those annotated with an interface."""

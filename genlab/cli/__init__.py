@@ -11,20 +11,24 @@ import typer
 
 from genlab.cli import (
     compare,
+    cp,
     data,
     devices,
     diff,
     evaluate,
+    init,
     ls,
     plot,
     plugins,
+    report,
     resume,
     run,
     runs,
     sample,
+    schema,
     show,
     sweep,
-)  # fmt: skip
+)
 from genlab.cli.streams import forgive_encodings
 from genlab.errors import GenlabError
 
@@ -41,12 +45,16 @@ app = typer.Typer(
 app.command("run")(run.command)
 app.command("resume")(resume.command)
 app.command("sweep")(sweep.command)
+app.command("init")(init.command)
+app.command("cp")(cp.command)
+app.command("schema")(schema.command)
 app.command("show")(show.command)
 app.command("diff")(diff.command)
 app.command("compare")(compare.command)
 app.command("ls")(ls.command)
 app.command("sample")(sample.command)
 app.command("plot")(plot.command)
+app.command("report")(report.command)
 app.command("eval")(evaluate.command)
 app.command("devices")(devices.command)
 app.add_typer(data.app, name="data")

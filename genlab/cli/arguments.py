@@ -21,6 +21,7 @@ Parent = Annotated[
         "--parent", hidden=True, help="Stop, as at SIGTERM, when this process, which started it, is gone."
     ),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
 Ref = Annotated[str, typer.Argument(help="A model: name, run or bundle folder, run:NAME, plugin:NAME.")]
 RecipeAndOverrides = Annotated[
     list[str],

@@ -12,9 +12,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from genlab.cli.tables import duration, header, layer_table
+from genlab.cli.tables import header, layer_table
 from genlab.runs import record_json, timing_json
 from genlab.train.callbacks import Callback, Plan, Record
+from genlab.units import duration
 
 if TYPE_CHECKING:
     from genlab.interfaces import Terms

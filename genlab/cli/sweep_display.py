@@ -21,10 +21,10 @@ from rich.text import Text
 
 from genlab.cli.display import console, short
 from genlab.cli.streams import Surviving
-from genlab.cli.tables import duration
 from genlab.space import Json
 from genlab.sweep import Watcher
 from genlab.sweep.summary import incomparable, labels
+from genlab.units import duration
 from genlab.wording import printable
 
 if TYPE_CHECKING:

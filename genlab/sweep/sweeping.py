@@ -132,6 +132,7 @@ def resume_sweep(
 
 
 def _work(folder: SweepFolder, jobs: int, device: str, watcher: Watcher, command: Command) -> Sweep:
+    from genlab.sweep.page import write_sweep_report
     from genlab.sweep.plots import draw_sweep
 
     spec, stop = folder.spec(), StopRequest()
@@ -145,6 +146,8 @@ def _work(folder: SweepFolder, jobs: int, device: str, watcher: Watcher, command
     write_summary(folder.path, done.rows, spec.metric)
     if not stop:
         draw_sweep(done)
+    with suppress(GenlabError):  # the results are in the summary, page or not
+        write_sweep_report(folder.path)
     return done
 
 
