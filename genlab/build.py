@@ -26,7 +26,9 @@ def build_data(recipe: Recipe, registry: Registry) -> DataSource:
     shape = getattr(data, "x_shape", None)
     if not isinstance(shape, tuple) or not shape or not all(isinstance(n, int) and n > 0 for n in shape):
         raise PartError(
-            f"data {recipe.data.use!r} has x_shape {shape!r}; a tuple of positive integers is expected"
+            f"data {recipe.data.use!r} has x_shape {shape!r}; a tuple of positive integers is expected, "
+            "(1, 28, 28) for example",
+            "data",
         )
     return data
 
@@ -90,5 +92,7 @@ def _part(kind: str, spec: PartSpec, positional: tuple[Any, ...], registry: Regi
         return part.cls(*positional, **options)
     except GenlabError:
         raise
-    except (ValueError, TypeError, RuntimeError, OverflowError, MemoryError) as error:
-        raise PartError(f"{kind} {spec.use!r} cannot be built: {error}") from error
+    except Exception as error:
+        # ValueErrors are addressed to whoever wrote the recipe; of others the type is half of what they say.
+        said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise PartError(f"{kind} {spec.use!r} cannot be built: {said}", kind) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,20 +10,19 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from genlab.build import build_data, build_model, build_objective, build_optimizer, build_schedule
-from genlab.contract import check_dtypes
+from genlab.contract import check_objective, check_probabilities
 from genlab.data import Batches, fits, read_split
 from genlab.device import Device, resolve
 from genlab.environment import Environment, capture
 from genlab.errors import RecipeError
-from genlab.interfaces import DataSource, Examples, Objective, Schedule
+from genlab.interfaces import DataSource, Examples, Objective, Schedule, Terms
 from genlab.model import LatentModel
+from genlab.monitors import check_monitors
 from genlab.plugins import installed
 from genlab.precision import resolve_precision
 from genlab.recipe import Recipe
-from genlab.seeds import seeded
 from genlab.train.allocator import keep_freed_memory
 from genlab.train.options import RunnerOption
-from genlab.wording import suggest
 
 
 @dataclass(frozen=True)
@@ -72,8 +70,8 @@ def prepare(recipe: Recipe, device: str, *, where: str, command: str) -> Prepare
     )  # fmt: skip
     val = Batches(val_examples.x, data.prepare, options.eval_batch_size, device=on, stream=stream)
     x = next(iter(val))[:2]
-    check_dtypes(model, x)
-    _check_monitors(recipe, _metrics(model, objective, x), where)
+    check_probabilities(model, x)
+    check_monitors(recipe, _terms(model, objective, x), where)
     params = [p for p in (*model.parameters(), *objective.parameters()) if p.requires_grad]
     optimizer = build_optimizer(recipe, params, registry, fused=on.can.fused)
     return Prepared(
@@ -106,25 +104,12 @@ def _check_runner(name: RunnerOption, device: Device) -> None:
         )
 
 
-def _metrics(model: LatentModel, objective: Objective, x: Tensor) -> list[str]:
-    """Return the names of the metrics that there will be."""
+def _terms(model: LatentModel, objective: Objective, x: Tensor) -> Terms:
+    """Return the terms of an evaluation."""
     model.eval()
     objective.eval()
-    with torch.no_grad(), seeded(0, model.device):
-        terms = objective(model, x)
+    with torch.no_grad():
+        terms = check_objective(objective, model, x)
     model.train()
     objective.train()
-    return [f"{split}/{name}" for split in ("train", "val") for name in ("loss", *terms.logs)]
-
-
-def _check_monitors(recipe: Recipe, known: Sequence[str], where: str) -> None:
-    """Raise ``RecipeError`` if early stopping or a schedule watches a metric that there will not be."""
-    watched = {"schedule.monitor": recipe.schedule.options.get("monitor")}
-    if recipe.train.early_stopping is not None:
-        watched["train.early_stopping.monitor"] = recipe.train.early_stopping.monitor
-    for key, monitor in watched.items():
-        if isinstance(monitor, str) and monitor not in known:
-            raise RecipeError(
-                f"{where}: {key}: unknown metric {monitor!r}; {suggest(monitor, list(known))}"
-                f"this objective has {', '.join(known)}"
-            )
+    return terms

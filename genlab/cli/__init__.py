@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from genlab.cli import data, devices, evaluate, ls, plot, plugins, resume, run, sample, show
+from genlab.cli import data, devices, evaluate, ls, plot, plugins, resume, run, sample, show, validate
 from genlab.cli.streams import forgive_encodings
 from genlab.errors import GenlabError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.command("run")(run.command)
 app.command("resume")(resume.command)
+app.command("validate")(validate.command)
 app.command("show")(show.command)
 app.command("ls")(ls.command)
 app.command("sample")(sample.command)

@@ -20,6 +20,10 @@ RecipeAndOverrides = Annotated[
     list[str],
     typer.Argument(metavar="RECIPE [KEY=VALUE]...", help="A recipe file, and values to change in it."),
 ]
+RecipesAndOverrides = Annotated[
+    list[str],
+    typer.Argument(metavar="RECIPE... [KEY=VALUE]...", help="Recipe files, and values to change in all of them."),
+]
 RefAndOverrides = Annotated[
     list[str],
     typer.Argument(
@@ -30,12 +34,17 @@ RefAndOverrides = Annotated[
 
 def split_overrides(tokens: list[str], what: str) -> tuple[str, list[str]]:
     """Separate the one plain argument from the ``key=value`` tokens, which may stand in any position."""
-    overrides = [token for token in tokens if _OVERRIDE.fullmatch(token)]
-    plain = [token for token in tokens if not _OVERRIDE.fullmatch(token)]
+    plain, overrides = split_many(tokens)
     if len(plain) != 1:
         given = " ".join(map(repr, plain)) or "none"
         raise RecipeError(f"exactly one {what} is expected; given: {given} (overrides are key=value)")
     return plain[0], overrides
+
+
+def split_many(tokens: list[str]) -> tuple[list[str], list[str]]:
+    """Separate plain arguments from the ``key=value`` tokens."""
+    overrides = [token for token in tokens if _OVERRIDE.fullmatch(token)]
+    return [token for token in tokens if not _OVERRIDE.fullmatch(token)], overrides
 
 
 def png_path(path: Path) -> Path:
