@@ -34,7 +34,14 @@ class PartError(GenlabError):
 
 
 class DataError(GenlabError):
-    """Data that is absent, damaged or unusable."""
+    """Data that is absent, damaged or unusable.
+
+    absent: it is simply not on this machine, and may be fetched.
+    """
+
+    def __init__(self, message: str, *, absent: bool = False) -> None:
+        super().__init__(message)
+        self.absent = absent
 
 
 class DeviceError(GenlabError):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from genlab.device import available
 from genlab.errors import GenlabError, RecipeError
+from genlab.folders import runs_root
 from genlab.lock import locked
 from genlab.opening import open_recipe
 from genlab.overrides import as_typed
@@ -17,7 +18,7 @@ from genlab.plugins import installed
 from genlab.prepare import Prepared, prepare
 from genlab.recipe import Recipe
 from genlab.resolving import overridden
-from genlab.runs import RunDirectory, known_runs, runs_root
+from genlab.runs import RunDirectory, known_runs
 from genlab.session import Run, Session, Watched, accounted_for
 from genlab.train.callbacks import Callback
 from genlab.train.options import RunnerOption

@@ -17,18 +17,18 @@ import os
 import platform
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from platformdirs import user_state_path
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from genlab.environment import Environment
 from genlab.errors import RunError
 from genlab.files import explained, previous, write_json, write_text
+from genlab.folders import run_paths, state_root
 from genlab.opening import Opened
 from genlab.plugins import installed
 from genlab.recipe import Recipe
@@ -198,15 +198,10 @@ def timing_json(record: Record) -> dict[str, float]:
     }
 
 
-def runs_root() -> Path:
-    """Where new runs go: ``GENLAB_RUNS``, else ``runs`` in the current directory."""
-    return Path(os.environ.get("GENLAB_RUNS") or "runs")
-
-
 def known_runs(name: str | None = None) -> list[tuple[RunDirectory, Status]]:
     """Return the runs of this user that still exist, newest first: of one name, or all."""
     found: dict[Path, Status] = {}
-    for path in (*_noted(), *runs_root().absolute().glob("*/*")):
+    for path in run_paths():
         try:
             status = RunDirectory(path).status()
         except RunError:
@@ -217,31 +212,14 @@ def known_runs(name: str | None = None) -> list[tuple[RunDirectory, Status]]:
     return [(RunDirectory(path), status) for path, status in newest_first]
 
 
-def _state_folder() -> Path:
-    chosen = os.environ.get("GENLAB_STATE")
-    return (Path(chosen) if chosen else user_state_path("genlab")) / "runs"
-
-
 def _note(run: Path) -> None:
     """Remember a run's path; one small file each, so that processes cannot disturb one another."""
-    folder = _state_folder()
+    folder = state_root() / "runs"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / hashlib.sha256(str(run).encode()).hexdigest()[:24], f"{run}\n")
     except (OSError, RunError):
         return  # a read-only home: the run is still found by its path and from its own directory
-
-
-def _noted() -> Iterator[Path]:
-    try:
-        notes = sorted(_state_folder().iterdir())
-    except OSError:
-        return
-    for note in notes:
-        try:
-            yield Path(note.read_text("utf-8").strip())
-        except (OSError, UnicodeDecodeError):
-            continue
 
 
 def _alive(pid: int) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from genlab.cli import data, devices, evaluate, ls, plot, plugins, resume, run, sample, show, validate
+from genlab.cli import data, devices, doctor, evaluate, ls, plot, plugins, resume, run, sample, show, validate
 from genlab.cli.streams import forgive_encodings
 from genlab.errors import GenlabError
 
@@ -32,6 +32,7 @@ app.command("sample")(sample.command)
 app.command("plot")(plot.command)
 app.command("eval")(evaluate.command)
 app.command("devices")(devices.command)
+app.command("doctor")(doctor.command)
 app.add_typer(data.app, name="data")
 app.add_typer(plugins.app, name="plugins")
 
