@@ -304,38 +304,38 @@ class Downhill(Schedule):
 WRONG: list[tuple[type, str, str]] = [
     (Off, "encoder", "encoder Off returns a distribution of batch shape (2,) and event shape (5,); batch (2,) and "
      "event (2,) are expected: the recipe's latent size is 2, which the encoder is given as `latent`"),
-    (Unjoined, "encoder", "encoder Unjoined returns a distribution of batch shape (2, 2) and event shape (); batch "
-     "(2,) and event (2,) are expected: the recipe's latent size is 2; torch.distributions.Independent(..., 1) "
-     "makes an event of the last axes"),
+    (Unjoined, "encoder", "encoder Unjoined returns a distribution of batch shape (2, 2) and event shape (); "
+     "batch (2,) and event (2,) are expected: the recipe's latent size is 2; "
+     "torch.distributions.Independent(..., 1) makes an event of the last axes"),
     (NoSample, "encoder", "encoder NoSample returns Independent, which has no rsample; gradients could not reach "
      "its parameters: return one that has, genlab.diagonal_normal(mean, log_var) for example"),
-    (BadPrior, "prior", "prior BadPrior returns a distribution of batch shape () and event shape (3,); batch () and "
-     "event (2,) are expected: the recipe's latent size is 2, which the prior is given as `latent`"),
-    (Flat, "decoder", "decoder Flat returns shape (2, 16), but likelihood BernoulliLikelihood needs (2, 1, 4, 4) (1 "
-     "per element of x (1, 4, 4)); the decoder is told so, as out_shape (1, 4, 4)"),
-    (PerPixel, "likelihood", "likelihood PerPixel: log_prob of x has shape (2, 4); (2,), one number per example, is "
-     "expected"),
+    (BadPrior, "prior", "prior BadPrior returns a distribution of batch shape () and event shape (3,); batch () "
+     "and event (2,) are expected: the recipe's latent size is 2, which the prior is given as `latent`"),
+    (Flat, "decoder", "decoder Flat returns shape (2, 16), but likelihood BernoulliLikelihood needs (2, 1, 4, "
+     "4) (1 per element of x (1, 4, 4)); the decoder is told so, as out_shape (1, 4, 4)"),
+    (PerPixel, "likelihood", "likelihood PerPixel: log_prob of x has shape (2, 4); (2,), one number per "
+     "example, is expected"),
     (BreaksWhenBuilt, "encoder", "encoder 'odd' cannot be built: KeyError: 'size'"),
     (Breaks, "decoder", "decoder Breaks fails on z of shape (2, 2): RuntimeError: mat1 and mat2 shapes cannot be "
      "multiplied (2x2 and 3x3)"),
     (BreaksInTraining, "encoder", "encoder BreaksInTraining fails on x of shape (2, 1, 4, 4): AttributeError: "
      "'BreaksInTraining' object has no attribute 'noise'"),
-    (PerExample, "objective", "objective PerExample: loss is of shape (2,); a 0-dim tensor, the mean over the batch, "
-     "is expected: take .mean()"),
-    (Number, "objective", "objective Number: nll is a float; a 0-dim tensor, the mean over the batch, is expected: "
-     "leave it on the device, without .item()"),
+    (PerExample, "objective", "objective PerExample: loss is of shape (2,); a 0-dim tensor, the mean over the "
+     "batch, is expected: take .mean()"),
+    (Number, "objective", "objective Number: nll is a float; a 0-dim tensor, the mean over the batch, is "
+     "expected: leave it on the device, without .item()"),
     (JustTheLoss, "objective", "objective JustTheLoss returns Tensor; genlab.Terms(loss, logs) is expected"),
-    (NaN, "objective", "objective: the loss: not finite on a batch drawn from the model itself, in evaluation (loss "
-     "nan)"),
+    (NaN, "objective", "objective: the loss: not finite on a batch drawn from the model itself, in evaluation "
+     "(loss nan)"),
     (Constant, "objective", "the loss depends on no parameter that can be trained, so there is nothing to train"),
-    (ListShape, "data", "data 'odd' has x_shape [1, 4, 4]; a tuple of positive integers is expected, (1, 28, 28) for "
-     "example"),
-    (PairOfZero, "data", "data 'odd' has x_shape (1, 0); a tuple of positive integers is expected, (1, 28, 28) for "
-     "example"),
+    (ListShape, "data", "data 'odd' has x_shape [1, 4, 4]; a tuple of positive integers is expected, (1, 28, "
+     "28) for example"),
+    (PairOfZero, "data", "data 'odd' has x_shape (1, 0); a tuple of positive integers is expected, (1, 28, 28) "
+     "for example"),
     (Flattens, "data", "data Flattens: prepare() turns a batch of shape (2, 1, 4, 4) into torch.float32 of shape "
      "(2, 16); float32 of shape (2, 1, 4, 4) is expected: the source's x_shape is (1, 4, 4)"),
-    (Doubles, "data", "data Doubles: prepare() turns a batch of shape (2, 1, 4, 4) into torch.float64 of shape (2, "
-     "1, 4, 4); float32 of shape (2, 1, 4, 4) is expected: the source's x_shape is (1, 4, 4)"),
+    (Doubles, "data", "data Doubles: prepare() turns a batch of shape (2, 1, 4, 4) into torch.float64 of shape "
+     "(2, 1, 4, 4); float32 of shape (2, 1, 4, 4) is expected: the source's x_shape is (1, 4, 4)"),
     (Downhill, "schedule", "schedule 'odd': the factor on the learning rate at step 51 of 100 is "
      "-0.020000000000000018; a number >= 0 is expected"),
 ]  # fmt: skip
@@ -361,8 +361,8 @@ def test_a_decoder_that_ignores_what_the_likelihood_needs(
     with pytest.raises(GenlabError) as caught:
         rehearsed(bars, {"decoder": "one_per_pixel", "likelihood": "two_per_pixel"})
     assert str(caught.value) == (
-        "decoder OnePerPixel returns shape (2, 1, 4, 4), but likelihood TwoPerPixel needs (2, 2, 4, 4) (2 per element "
-        "of x (1, 4, 4)); the decoder is told so, as out_shape (2, 4, 4)"
+        "decoder OnePerPixel returns shape (2, 1, 4, 4), but likelihood TwoPerPixel needs (2, 2, 4, 4) (2 per "
+        "element of x (1, 4, 4)); the decoder is told so, as out_shape (2, 4, 4)"
     )
 
 
@@ -391,7 +391,8 @@ def test_parameters_that_get_no_gradient_are_a_warning(bars: Path, register: Cal
     register("spare", Spare)
     found = rehearsed(bars, {"encoder": "spare"})
     assert found.warnings == (
-        "no gradient reaches encoder.spare.weight, encoder.spare.bias: the loss does not depend on these parameters",
+        "no gradient reaches encoder.spare.weight, encoder.spare.bias: the loss does not depend on these "
+        "parameters",
     )
 
 
