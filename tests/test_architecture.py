@@ -46,7 +46,7 @@ LAYERS = [
     {"card", "assembly"},
     {"keeper"},
     {"session"},
-    {"experiment"},
+    {"experiment", "vocabulary"},
     {"cli", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

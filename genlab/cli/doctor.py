@@ -11,10 +11,10 @@ from genlab.cli.arguments import Json
 
 
 def command(json: Json = False) -> None:
-    """Look at this installation and machine, one line each; exit code 1 if there is a problem.
+    """Look at this installation and machine, for a bug report.
 
-    Versions, devices, plugins, data sets, folders, terminal and environment variables. Nothing is fetched or
-    changed. Put what it prints into a bug report.
+    Versions, devices, plugins, data sets, folders, terminal and environment variables, one line each. Nothing is
+    fetched or changed. Exit code 1 if there is a problem.
 
     Example: genlab doctor --json
     """

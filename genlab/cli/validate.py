@@ -27,10 +27,10 @@ class Verdict:
 
 
 def command(recipes: RecipesAndOverrides, json: Json = False) -> None:
-    """Check recipes and the parts they name, without reading data: everything short of training.
+    """Check recipes and their parts: everything short of training.
 
     The parts are built, and one made-up batch goes forward, backward and into one step of the optimizer.
-    Exit code 2 if any recipe is wrong.
+    No data is read. Exit code 2 if any recipe is wrong.
 
     Example: genlab validate recipes/mnist_cvae.yaml recipes/bars.yaml latent=8
     """
