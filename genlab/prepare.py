@@ -17,12 +17,13 @@ from genlab.environment import Environment, capture
 from genlab.errors import RecipeError
 from genlab.interfaces import DataSource, Examples, Objective, Schedule, Terms
 from genlab.model import LatentModel
-from genlab.monitors import check_monitors
+from genlab.placed import check_monitors, placed
 from genlab.plugins import installed
 from genlab.precision import resolve_precision
 from genlab.recipe import Recipe
 from genlab.train.allocator import keep_freed_memory
 from genlab.train.options import RunnerOption
+from genlab.tree import Node
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,16 @@ class Prepared:
     environment: Environment
 
 
-def prepare(recipe: Recipe, device: str, *, where: str, command: str) -> Prepared:
+def prepare(recipe: Recipe, device: str, *, tree: Node, command: str) -> Prepared:
     """Build, place and check; raise ``GenlabError`` for every mistake in the input.
 
-    where: the recipe's file, for messages. command: what makes this run, for the records.
+    tree: the recipe as it is written, for messages. command: what makes this run, for the records.
     """
+    with placed(tree):
+        return _prepare(recipe, device, tree, command)
+
+
+def _prepare(recipe: Recipe, device: str, tree: Node, command: str) -> Prepared:
     plugins = installed()
     registry = plugins.registry
     options = recipe.train
@@ -71,7 +77,7 @@ def prepare(recipe: Recipe, device: str, *, where: str, command: str) -> Prepare
     val = Batches(val_examples.x, data.prepare, options.eval_batch_size, device=on, stream=stream)
     x = next(iter(val))[:2]
     check_probabilities(model, x)
-    check_monitors(recipe, _terms(model, objective, x), where)
+    check_monitors(recipe, _terms(model, objective, x), tree)
     params = [p for p in (*model.parameters(), *objective.parameters()) if p.requires_grad]
     optimizer = build_optimizer(recipe, params, registry, fused=on.can.fused)
     return Prepared(

@@ -22,7 +22,8 @@ from genlab.device import Device, resolve
 from genlab.errors import PartError
 from genlab.interfaces import DataSource, Objective, Schedule, Terms
 from genlab.model import LatentModel
-from genlab.monitors import check_monitors
+from genlab.opening import Opened
+from genlab.placed import check_monitors, placed
 from genlab.precision import resolve_precision
 from genlab.recipe import Recipe
 from genlab.registry import Registry
@@ -44,12 +45,19 @@ class Rehearsal:
     warnings: tuple[str, ...]
 
 
-def rehearse(recipe: Recipe, registry: Registry, *, where: str) -> Rehearsal:
-    """Build every part but the trackers and take one step; ``where`` stands in messages about the recipe.
+def rehearse(opened: Opened, registry: Registry) -> Rehearsal:
+    """Build every part but the trackers and take one step.
 
-    Raises ``GenlabError`` naming the parts that disagree, or the one that fails.
+    Raises ``GenlabError`` naming the parts that disagree, or the one that fails, with its place in the recipe.
     """
     start = time.monotonic()
+    with placed(opened.tree):
+        parameters, warnings = _rehearse(opened, registry)
+    return Rehearsal(opened.recipe, parameters, time.monotonic() - start, tuple(warnings))
+
+
+def _rehearse(opened: Opened, registry: Registry) -> tuple[int, list[str]]:
+    recipe = opened.recipe
     device = resolve("cpu")
     data = build_data(recipe, registry)
     model = build_model(recipe, data.x_shape, registry)
@@ -58,11 +66,10 @@ def rehearse(recipe: Recipe, registry: Registry, *, where: str) -> Rehearsal:
         model.precision = resolve_precision(recipe.train.precision, device)
     with seeded(recipe.seed, device.on):
         x = fake_batch(model, data, min(BATCH, recipe.train.batch_size))
-        check_monitors(recipe, _evaluated(model, objective, x), where)
-        schedule = build_schedule(recipe, registry)
-        _check_schedule(schedule, recipe)
+        check_monitors(recipe, _evaluated(model, objective, x), opened.tree)
+        _check_schedule(build_schedule(recipe, registry), recipe)
         warnings = _train(recipe, model, objective, x, registry, device)
-    return Rehearsal(recipe, parameter_count(model), time.monotonic() - start, tuple(warnings))
+    return parameter_count(model), warnings
 
 
 @torch.no_grad()
@@ -159,7 +166,9 @@ def _trainable(model: LatentModel, objective: Objective) -> dict[str, Parameter]
 def _check_gradients(terms: Terms, named: dict[str, Parameter]) -> list[str]:
     """Go backward; return a warning if there are parameters that nothing moves."""
     if not terms.loss.requires_grad:
-        raise PartError("the loss depends on no parameter that can be trained, so there is nothing to train")
+        raise PartError(
+            "the loss depends on no parameter that can be trained, so there is nothing to train", "objective"
+        )
     with blamed("the backward pass", "a loss that is finite", "objective"):
         terms.loss.backward()
     for name, p in named.items():

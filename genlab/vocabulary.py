@@ -92,6 +92,7 @@ def _keep(vocabulary: Vocabulary) -> None:
 
 def _collect() -> Vocabulary:
     from genlab.device import available
+    from genlab.opening import installed_recipes
     from genlab.plots import PLOTS
     from genlab.plugins import installed
     from genlab.recipe import PARTS, PartSpec, Recipe
@@ -109,7 +110,7 @@ def _collect() -> Vocabulary:
         fields=_fields(Recipe, "", skipped),
         parts=parts,
         defaults={kind: spec.use for kind, spec in defaults.items() if isinstance(spec, PartSpec)},
-        recipes=tuple(sorted(path.stem for _, folder in plugins.recipe_folders for path in folder.glob("*.yaml"))),
+        recipes=tuple(recipe.name for recipe in installed_recipes()),
         models=tuple(sorted({name for name, _, _ in shipped_models()})),
         plots=("all", *PLOTS),
         devices=tuple(dict.fromkeys(["auto", *(str(device.on) for device in available()), "cpu"])),

@@ -41,7 +41,7 @@ LAYERS = [
     {"train"},
     {"recipe", "environment", "lock"},
     {"overrides", "resolving", "opening"},
-    {"build", "monitors", "runs"},
+    {"build", "placed", "runs"},
     {"store", "prepare", "rehearsal", "health"},
     {"card", "assembly"},
     {"keeper"},

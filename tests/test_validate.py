@@ -20,11 +20,11 @@ import genlab
 from genlab import DataSource, Decoder, Encoder, Examples, Likelihood, Objective, Prior, Schedule, Terms
 from genlab.cli import main
 from genlab.errors import GenlabError
+from genlab.opening import open_recipe
 from genlab.parts.decoders import MLPDecoder
 from genlab.parts.encoders import MLPEncoder
 from genlab.parts.objectives import ELBO
 from genlab.plugins import installed
-from genlab.recipe import load_recipe
 from genlab.rehearsal import Rehearsal, fake_batch, rehearse
 
 ROOT = Path(__file__).parent.parent
@@ -45,8 +45,7 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, type], None]:
 
 
 def rehearsed(path: Path, overrides: dict[str, object] | None = None) -> Rehearsal:
-    registry = installed().registry
-    return rehearse(load_recipe(path, overrides, registry=registry), registry, where="r.yaml")
+    return rehearse(open_recipe(path, overrides), installed().registry)
 
 
 # -- recipes that are right ------------------------------------------------------------------------------------
@@ -105,12 +104,12 @@ def test_the_made_up_batch_lies_where_the_likelihood_and_the_source_have_it(bars
     registry = installed().registry
     from genlab.build import build_data, build_model
 
-    recipe = load_recipe(bars, registry=registry)
+    recipe = open_recipe(bars).recipe
     data = build_data(recipe, registry)
     x = fake_batch(build_model(recipe, data.x_shape, registry), data, 64)
     assert x.shape == (64, 1, 4, 4)
     assert set(x.unique().tolist()) == {0.0, 1.0}
-    recipe = load_recipe(bars, {"likelihood": {"use": "gaussian", "std": 10.0}}, registry=registry)
+    recipe = open_recipe(bars, {"likelihood": {"use": "gaussian", "std": 10.0}}).recipe
     x = fake_batch(build_model(recipe, data.x_shape, registry), data, 64)
     assert (x.min(), x.max()) == (0, 1)  # the data are bytes, whatever the likelihood could make
 
@@ -348,7 +347,7 @@ def test_a_part_that_does_not_fit_is_named_with_what_it_should_be(
     register("odd", cls)
     with pytest.raises(GenlabError) as caught:
         rehearsed(bars, {kind: "odd"})
-    assert str(caught.value) == message
+    assert str(caught.value) == f"override {kind}='odd': {message}"
 
 
 def test_a_decoder_that_ignores_what_the_likelihood_needs(
@@ -361,8 +360,9 @@ def test_a_decoder_that_ignores_what_the_likelihood_needs(
     with pytest.raises(GenlabError) as caught:
         rehearsed(bars, {"decoder": "one_per_pixel", "likelihood": "two_per_pixel"})
     assert str(caught.value) == (
-        "decoder OnePerPixel returns shape (2, 1, 4, 4), but likelihood TwoPerPixel needs (2, 2, 4, 4) (2 per "
-        "element of x (1, 4, 4)); the decoder is told so, as out_shape (2, 4, 4)"
+        "override decoder='one_per_pixel': decoder OnePerPixel returns shape (2, 1, 4, 4), but likelihood "
+        "TwoPerPixel needs (2, 2, 4, 4) (2 per element of x (1, 4, 4)); the decoder is told so, as out_shape "
+        "(2, 4, 4)"
     )
 
 
@@ -370,14 +370,17 @@ def test_a_density_that_is_not_finite_is_traced_to_its_part(
     bars: Path, register: Callable[[str, type], None]
 ) -> None:
     register("log_of_zero", LogOfZero)
-    with pytest.raises(GenlabError, match=r"^likelihood LogOfZero: log p\(x\|z\): not finite on a batch drawn"):
+    with pytest.raises(
+        GenlabError,
+        match=r"^override likelihood='log_of_zero': likelihood LogOfZero: log p\(x\|z\): not finite",
+    ):
         rehearsed(bars, {"likelihood": "log_of_zero"})
 
 
 def test_a_gradient_that_is_not_finite_is_found(bars: Path, register: Callable[[str, type], None]) -> None:
     register("root_at_zero", RootAtZero)
     with pytest.raises(
-        GenlabError, match=r"^the gradient of encoder\.net\.\S+ is not finite .* although the loss is"
+        GenlabError, match=r": the gradient of encoder\.net\.\S+ is not finite .* although the loss is"
     ):
         rehearsed(bars, {"objective": "root_at_zero"})
 
@@ -404,13 +407,14 @@ def test_a_step_that_ruins_the_parameters_is_found(bars: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"train.early_stopping.monitor": "val/los"}, "r.yaml: train.early_stopping.monitor: unknown metric "
-         "'val/los'; did you mean 'val/loss'? this objective has train/loss, train/nll, train/kl, val/loss, "
-         "val/nll, val/kl"),
-        ({"schedule": {"use": "plateau", "monitor": "acc"}}, "r.yaml: schedule.monitor: unknown metric 'acc'; "
-         "this objective has train/loss, train/nll, train/kl, val/loss, val/nll, val/kl"),
-        ({"optimizer": {"use": "sgd", "nesterov": True}}, "optimizer 'sgd' cannot be built: Nesterov momentum "
-         "requires a momentum and zero dampening"),
+        ({"train.early_stopping.monitor": "val/los"}, "override train.early_stopping.monitor='val/los': "
+         "train.early_stopping.monitor: unknown metric 'val/los'; did you mean 'val/loss'? this objective has "
+         "train/loss, train/nll, train/kl, val/loss, val/nll, val/kl"),
+        ({"schedule": {"use": "plateau", "monitor": "acc"}}, "override schedule={use: 'plateau', monitor: "
+         "'acc'}: schedule.monitor: unknown metric 'acc'; this objective has train/loss, train/nll, train/kl, "
+         "val/loss, val/nll, val/kl"),
+        ({"optimizer": {"use": "sgd", "nesterov": True}}, "override optimizer={use: 'sgd', nesterov: true}: "
+         "optimizer 'sgd' cannot be built: Nesterov momentum requires a momentum and zero dampening"),
     ],
 )  # fmt: skip
 def test_what_only_shows_when_things_are_built(overrides: dict[str, object], message: str, bars: Path) -> None:
@@ -450,13 +454,15 @@ def test_every_wrong_recipe_is_reported_and_the_code_is_2(bars: Path, tmp_path: 
     assert err.count("unknown option") == 2
 
 
-def test_the_recipe_is_named_where_parts_do_not_fit(
+def test_the_place_is_named_where_parts_do_not_fit(
     bars: Path, register: Callable[[str, type], None], capsys: Captured
 ) -> None:
     register("flat", Flat)
-    code, _, err = validate([str(bars), "decoder=flat"], capsys)
+    bars.write_text(bars.read_text().replace("decoder: {use: mlp, hidden: [16]}", "decoder: flat"))
+    code, _, err = validate([str(bars)], capsys)
     assert code == 2
-    assert err.startswith(f"error: {bars}: decoder Flat returns shape")
+    assert err.startswith(f"error: {bars}:5:1: decoder Flat returns shape")
+    assert err.endswith("\n    decoder: flat\n    ^\n")
 
 
 def test_json_says_the_same(bars: Path, capsys: Captured) -> None:

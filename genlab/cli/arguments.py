@@ -37,7 +37,7 @@ RecipeAndOverrides = Annotated[
     list[str],
     typer.Argument(
         metavar="RECIPE [KEY=VALUE]",
-        help="A recipe file, and values to change in it.",
+        help="A recipe file or the name of an installed one, and values to change in it.",
         autocompletion=completion.recipe_and_keys,
     ),
 ]
@@ -45,7 +45,7 @@ RecipesAndOverrides = Annotated[
     list[str],
     typer.Argument(
         metavar="RECIPE... [KEY=VALUE]",
-        help="Recipe files, and values to change in all of them.",
+        help="Recipe files or names of installed ones, and values to change in all of them.",
         autocompletion=completion.recipes_and_keys,
     ),
 ]

@@ -11,6 +11,7 @@ from pathlib import Path
 import typer
 
 from genlab import folders, vocabulary
+from genlab.errors import GenlabError
 
 SHALLOW = 12  # keys up to which all are offered; of more, the first step of each
 
@@ -152,12 +153,12 @@ def _settable(recipe: str) -> dict[str, str]:
 
 
 def _written(recipe: str) -> Mapping[str, object]:
-    """Return a recipe file as it is written; nothing if it cannot be read."""
+    """Return a recipe file as it is written, without what it extends; nothing if it cannot be read."""
     from genlab.source import read_file
 
     try:
         plain = read_file(Path(recipe)).plain()
-    except Exception:
+    except GenlabError:
         return {}
     return plain if isinstance(plain, dict) else {}
 

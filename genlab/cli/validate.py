@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json as json_module
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from genlab.cli.arguments import Json, RecipesAndOverrides, split_many
-from genlab.errors import GenlabError, PartError, RecipeError
+from genlab.errors import GenlabError, RecipeError
 
 if TYPE_CHECKING:
     from genlab.registry import Registry
@@ -34,8 +33,8 @@ def command(recipes: RecipesAndOverrides, json: Json = False) -> None:
 
     Example: genlab validate recipes/mnist_cvae.yaml recipes/bars.yaml latent=8
     """
+    from genlab.overrides import parse_overrides
     from genlab.plugins import installed
-    from genlab.recipe import parse_overrides
 
     given, tokens = split_many(recipes)
     if not given:
@@ -56,14 +55,11 @@ def command(recipes: RecipesAndOverrides, json: Json = False) -> None:
 
 
 def _verdict(name: str, overrides: dict[str, object], registry: Registry) -> Verdict:
-    from genlab.recipe import load_recipe
+    from genlab.opening import open_recipe
     from genlab.rehearsal import rehearse
 
     try:
-        recipe = load_recipe(Path(name), overrides, registry=registry)
-        return Verdict(name, rehearse(recipe, registry, where=name), None)
-    except PartError as error:
-        return Verdict(name, None, PartError(f"{name}: {error}", error.kind))
+        return Verdict(name, rehearse(open_recipe(name, overrides, registry=registry), registry), None)
     except GenlabError as error:
         return Verdict(name, None, error)
 
