@@ -11,7 +11,7 @@ import typer
 from genlab.cli import completion
 from genlab.errors import RecipeError
 
-_OVERRIDE = re.compile(r"[A-Za-z_]\w*(\.\w+)*=.*", re.DOTALL)
+_OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=.*", re.DOTALL)
 
 Device = Annotated[
     str,
