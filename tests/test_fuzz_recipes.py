@@ -30,11 +30,13 @@ EXAMPLES = 150  # of each kind, in an ordinary run
 LONGEST = 5.0  # seconds of the processor that one recipe may take
 ROOT = Path(__file__).parent.parent
 
-SEEDS = [path.read_text() for path in sorted((ROOT / "recipes").glob("*.yaml"))] + [
+SEEDS = [
+    *(path.read_text() for path in sorted((ROOT / "recipes").glob("*.yaml"))),
     "extends: bars\nname: wide_${latent}\nlatent: 3\nencoder: {hidden: [8, 8]}\ntrain: {early_stopping: null}\n",
     "extends: [base.yaml, bars]\nname: two\ntrain: {epochs: '${env:EPOCHS,2}', batch_size: \"${data.size}\"}\n",
     "name: anchors\ndata: &d {use: bars, size: 4}\nlatent: 2\nencoder: &m {use: mlp, hidden: [4]}\ndecoder: *m\n"
-    "likelihood: {use: gaussian, std: 0.5}\ntrackers: [tensorboard]\nschedule:\n  use: cosine\n  warmup_steps: 5\n",
+    "likelihood: {use: gaussian, std: 0.5}\ntrackers: [tensorboard]\n"
+    "schedule:\n  use: cosine\n  warmup_steps: 5\n",
 ]
 BASE = "seed: 1\ntrain: {max_steps: 5}\n"
 
@@ -53,13 +55,26 @@ HOSTILE: list[Any] = [
     {"use": "mlp"}, {"use": None}, {"use": {}}, {"options": {}}, {"": ""}, {"use": "mlp", "hidden": [0]},
     {"a.b": 1}, [1] * 3000, {str(i): i for i in range(200)},
 ]  # fmt: skip
-PLAIN = ["mlp", "3", "[3]", "{use: conv}"]
+PLAIN = [
+    "mlp",
+    "3",
+    "0.5",
+    "[3, 8]",
+    "{use: conv}",
+    "null",
+    "true",
+    "1h",
+    "${latent}",
+    "{}",
+    "[0.9, 0.99]",
+    "cosine",
+]
 KEYS = [
     "name", "data", "data.use", "data.size", "latent", "encoder", "encoder.use", "encoder.hidden",
     "encoder.hidden.0", "prior", "prior.use", "likelihood.std", "objective.beta", "optimizer.lr",
     "optimizer.betas", "schedule", "train", "train.epochs", "train.early_stopping",
     "train.early_stopping.monitor", "train.ema.decay", "train.max_time", "checkpoint.keep", "trackers",
-    "trackers.0", "seed", "extends", "description", "nothing", "a.b.c", "a..b", "", ".",
+    "trackers.0", "seed", "extends", "description", "nothing", "a.b.c",
 ]  # fmt: skip
 
 
@@ -174,12 +189,17 @@ def _slots(tree: Any) -> list[tuple[Any, Any]]:
 @st.composite
 def set_anew(draw: st.DrawFn) -> list[str]:
     """Overrides: keys that there are, or not, and values as one would type them, or not."""
-    written = st.sampled_from(HOSTILE).map(lambda value: json.dumps(value, ensure_ascii=False))
-    values = st.one_of(
-        written, st.sampled_from(TOKENS), st.text(max_size=12), st.sampled_from(["mlp", "3", "[3]", "{use: conv}"])
-    )
-    keys = st.one_of(st.sampled_from(KEYS), st.text(max_size=6))
-    return draw(st.lists(st.builds("{}={}".format, keys, values), min_size=1, max_size=4))
+    hostile = st.one_of(st.sampled_from(HOSTILE).map(_typed), st.sampled_from(TOKENS), st.text(max_size=12))
+    tokens = []
+    for _ in range(draw(st.integers(1, 3))):
+        known, plain = draw(st.integers(0, 5)) > 0, draw(st.integers(0, 2)) > 0  # or else nothing gets far
+        key = draw(st.sampled_from(KEYS) if known else st.text(max_size=6))
+        tokens.append(f"{key}={draw(st.sampled_from(PLAIN) if plain else hostile)}")
+    return tokens
+
+
+def _typed(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def fuzz(test: Callable[[], None]) -> None:
