@@ -44,6 +44,7 @@ def prepared(recipe: str, steps: int, seed: int) -> Prepared:
         "train.max_steps": steps,
         "train.eval_every_steps": steps,
         "train.early_stopping": None,
+        "schedule": "constant",
     }
     parsed = open_text(recipe, Path("benchmark"), changes).recipe
     return prepare(parsed, "cpu", tree=tree_of({}, Place("benchmark")), command="")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from platformdirs import user_cache_path, user_state_path
@@ -32,21 +31,3 @@ def data_root() -> Path:
     """Where data sets lie: ``GENLAB_DATA``, else the user's cache folder."""
     chosen = os.environ.get("GENLAB_DATA")
     return Path(chosen) if chosen else user_cache_path("genlab")
-
-
-def noted_runs() -> Iterator[Path]:
-    """Return the run directories that were noted in the state folder; some may be gone."""
-    try:
-        notes = sorted((state_root() / "runs").iterdir())
-    except OSError:
-        return
-    for note in notes:
-        try:
-            yield Path(note.read_text("utf-8").strip())
-        except (OSError, UnicodeDecodeError):
-            continue
-
-
-def run_paths() -> list[Path]:
-    """Return what may be run directories: those noted and those in the folder of runs, without duplicates."""
-    return list(dict.fromkeys([*noted_runs(), *runs_root().absolute().glob("*/*")]))

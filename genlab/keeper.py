@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+
+import torch
+from torch import Tensor
 
 from genlab.card import model_card
 from genlab.interfaces import Tracker
@@ -29,6 +33,7 @@ class Keeper(Callback):
         self.data = f"{prepared.train.examples:,} training and {prepared.val.examples:,} validation examples"
         x = prepared.data.prepare(prepared.val_examples.x[:1000])
         self.grey = bool(((x > 0) & (x < 1)).any())
+        self.validation_sha256 = _sha256(prepared.val_examples.x, x)
 
     def restore(self, state: TrainState) -> None:
         """Make the run directory what it was at a restored state: records and model."""
@@ -56,6 +61,7 @@ class Keeper(Callback):
             metrics=dict(best.metrics),
             epoch=best.epoch,
             protocol=PROTOCOL.format(count=len(prepared.val_examples), averaged=averaged),
+            validation_sha256=self.validation_sha256,
             command=prepared.environment.command,
             seed=prepared.recipe.seed,
             device=prepared.environment.device,
@@ -66,6 +72,15 @@ class Keeper(Callback):
         metrics = self.metrics(state)
         card = model_card(self.prepared.model, metrics, data=self.data, grey=self.grey)
         save(self.directory.path / "model", self.prepared.model, metrics, card, state.best)
+
+
+def _sha256(*tensors: Tensor) -> str:
+    """Hash the values of tensors, with shapes and types: two runs with one hash measured on the same examples."""
+    found = hashlib.sha256()
+    for tensor in tensors:
+        found.update(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
+        found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def best_of(records: Sequence[Record]) -> Record:

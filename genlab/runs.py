@@ -17,23 +17,24 @@ import os
 import platform
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from genlab.environment import Environment
 from genlab.errors import RunError
 from genlab.files import explained, previous, write_json, write_text
-from genlab.folders import run_paths, state_root
-from genlab.opening import Opened
-from genlab.plugins import installed
-from genlab.recipe import Recipe
-from genlab.resolving import read_resolved
-from genlab.train.callbacks import Record
+from genlab.folders import runs_root, state_root
+
+if TYPE_CHECKING:  # they bring torch, which looking at runs does not need
+    from genlab.environment import Environment
+    from genlab.opening import Opened
+    from genlab.recipe import Recipe
+    from genlab.train.callbacks import Record
 
 State = Literal["running", "completed", "interrupted", "failed", "died"]
 """``died`` is never written: it is what a run is found to be whose process is gone."""
@@ -52,6 +53,7 @@ class Status(BaseModel):
     steps: int = 0
     best_epoch: int | None = None
     best: dict[str, float] = {}
+    active_units: int | None = None
 
 
 _ORIGINS = TypeAdapter(dict[str, str])
@@ -103,6 +105,9 @@ class RunDirectory:
 
     def recipe(self) -> Recipe:
         """Read the resolved recipe."""
+        from genlab.plugins import installed
+        from genlab.resolving import read_resolved
+
         return read_resolved(self.path / "resolved.yaml", registry=installed().registry)
 
     def write_recipe(self, recipe: Recipe, origins: dict[str, str]) -> None:
@@ -119,6 +124,8 @@ class RunDirectory:
 
     def environment(self) -> Environment:
         """Read what the run was, or was last, done with."""
+        from genlab.environment import Environment
+
         path = self.path / "env.json"
         try:
             return Environment.model_validate_json(path.read_bytes())
@@ -165,6 +172,10 @@ class RunDirectory:
         ended = {"status": state, "message": message, "finished": _iso(datetime.now(UTC))}
         self.write_status(self.status().model_copy(update=ended))
 
+    def write_active_units(self, count: int) -> None:
+        """Write how many latents the kept model uses, which is known only once it has been looked at."""
+        self.write_status(self.status().model_copy(update={"active_units": count}))
+
     def write_records(self, records: Sequence[Record]) -> None:
         """Write all evaluations so far to ``metrics.jsonl`` and ``timing.jsonl``, the best to the status."""
         write_text(self.path / "metrics.jsonl", "".join(f"{json.dumps(record_json(r))}\n" for r in records))
@@ -201,7 +212,7 @@ def timing_json(record: Record) -> dict[str, float]:
 def known_runs(name: str | None = None) -> list[tuple[RunDirectory, Status]]:
     """Return the runs of this user that still exist, newest first: of one name, or all."""
     found: dict[Path, Status] = {}
-    for path in run_paths():
+    for path in run_folders():
         try:
             status = RunDirectory(path).status()
         except RunError:
@@ -212,6 +223,24 @@ def known_runs(name: str | None = None) -> list[tuple[RunDirectory, Status]]:
     return [(RunDirectory(path), status) for path, status in newest_first]
 
 
+def run_folders() -> Iterator[Path]:
+    """Yield every folder that may be a run of this user: those noted, and those in the folder of runs.
+
+    Hidden ones are none: a run that is being deleted has a hidden name.
+    """
+    for path in dict.fromkeys((*(path for _, path in _noted()), *runs_root().absolute().glob("*/*"))):
+        if not path.name.startswith("."):
+            yield path
+
+
+def forget(run: Path) -> None:
+    """Remove the notes of a run, by whatever path it was noted."""
+    for note, path in list(_noted()):
+        if path == run or (path.name == run.name and path.resolve() == run.resolve()):
+            with suppress(OSError):  # another process was faster, or the folder is read-only
+                note.unlink()
+
+
 def _note(run: Path) -> None:
     """Remember a run's path; one small file each, so that processes cannot disturb one another."""
     folder = state_root() / "runs"
@@ -220,6 +249,19 @@ def _note(run: Path) -> None:
         write_text(folder / hashlib.sha256(str(run).encode()).hexdigest()[:24], f"{run}\n")
     except (OSError, RunError):
         return  # a read-only home: the run is still found by its path and from its own directory
+
+
+def _noted() -> Iterator[tuple[Path, Path]]:
+    """Yield each note and the path in it."""
+    try:
+        notes = sorted((state_root() / "runs").iterdir())
+    except OSError:
+        return
+    for note in notes:
+        try:
+            yield note, Path(note.read_text("utf-8").strip())
+        except (OSError, UnicodeDecodeError):
+            continue
 
 
 def _alive(pid: int) -> bool:

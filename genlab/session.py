@@ -151,6 +151,7 @@ class Session:
         self.directory.finish(status, ended)
         kept = load_bundle(self.directory.model, str(self.prepared.device.on))
         active = active_units(torch.cat([kept.encode(x) for x in self.prepared.val]))
+        self.directory.write_active_units(active)
         self.directory.log(f"{status}: {ended}; {active} of {kept.latent} latents active")
         record = best_of(state.records)
         return Run(

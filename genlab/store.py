@@ -62,13 +62,15 @@ class Metrics(BaseModel):
     """The content of ``metrics.json``.
 
     metrics: of the kept model, nats per example. epoch: after which it was taken. protocol: how the numbers
-    were obtained. command, seed, device: what made it. history: the rows of ``metrics.jsonl``, one an
-    evaluation, those after the kept one included.
+    were obtained. validation_sha256: of the validation examples; empty where it was not taken. command, seed,
+    device: what made it. history: the rows of ``metrics.jsonl``, one an evaluation, those after the kept one
+    included.
     """
 
     metrics: dict[str, float]
     epoch: int
     protocol: str
+    validation_sha256: str = ""
     command: str
     seed: int
     device: str
@@ -209,6 +211,11 @@ def write_metrics(folder: Path, metrics: Metrics) -> None:
 def read_metrics(folder: Path) -> Metrics:
     """Read a bundle's metrics."""
     return _parse(Metrics, folder / METRICS)
+
+
+def read_config(folder: Path) -> Config:
+    """Read a bundle's config; the parts that it names need not be installed."""
+    return _parse(Config, folder / CONFIG)
 
 
 def owners(recipe: Recipe, plugins: Plugins) -> list[Owner]:

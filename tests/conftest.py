@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import genlab
 from genlab import DataSource, Examples
 from genlab.interfaces import SplitName
 from genlab.plugins import installed
@@ -22,20 +23,42 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENLAB_RUNS", str(tmp_path / "runs"))
 
 
+BARS = (
+    "name: bars\n"
+    "data: {use: bars, size: 4, examples: 200}\n"
+    "latent: 2\n"
+    "encoder: {use: mlp, hidden: [16]}\n"
+    "decoder: {use: mlp, hidden: [16]}\n"
+    "likelihood: bernoulli\n"
+    "train: {epochs: 2, batch_size: 32}\n"
+)
+
+
 @pytest.fixture
 def bars(tmp_path: Path) -> Path:
     """A recipe that trains in a moment on data that needs no file."""
     path = tmp_path / "bars.yaml"
-    path.write_text(
-        "name: bars\n"
-        "data: {use: bars, size: 4, examples: 200}\n"
-        "latent: 2\n"
-        "encoder: {use: mlp, hidden: [16]}\n"
-        "decoder: {use: mlp, hidden: [16]}\n"
-        "likelihood: bernoulli\n"
-        "train: {epochs: 2, batch_size: 32}\n"
-    )
+    path.write_text(BARS)
     return path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Real runs of the bars recipe, to be looked at and copied, never changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    recipe = folder / "bars.yaml"
+    recipe.write_text(BARS)
+    changes: dict[str, dict[str, object]] = {
+        "plain": {},
+        "beta": {"objective.beta": 4},
+        "latent": {"latent": 3, "seed": 1},
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENLAB_STATE", str(folder / "state"))
+        return {
+            name: genlab.run(recipe, change, runs=folder / "runs", plots=False, device="cpu").directory
+            for name, change in changes.items()
+        }
 
 
 class SmallMNIST(DataSource):

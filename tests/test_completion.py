@@ -50,6 +50,9 @@ WORDS = Vocabulary(
 )
 
 
+STATUS = {"name": "bars", "status": "completed", "pid": 1, "host": "h", "started": "2026-01-01T00:00:00+00:00"}
+
+
 def offered(*words: str, torch: bool = False) -> list[str]:
     """What bash is offered for the last of the words."""
     environment = {
@@ -102,7 +105,7 @@ def test_further_recipes_for_validate(here: Path) -> None:
 def test_models_runs_plots_devices_and_sources(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = here / "runs" / "bars" / "20260101-000000-abcd"
     run.mkdir(parents=True)
-    (run / "status.json").write_text(json.dumps({"name": "bars", "status": "completed"}))
+    (run / "status.json").write_text(json.dumps(STATUS))
     broken = here / "runs" / "bars" / "20260101-000001-abcd"
     broken.mkdir()
     (broken / "status.json").write_text("{")

@@ -10,7 +10,23 @@ from collections.abc import Sequence
 
 import typer
 
-from genlab.cli import data, devices, doctor, evaluate, ls, plot, plugins, resume, run, sample, show, validate
+from genlab.cli import (
+    compare,
+    data,
+    devices,
+    diff,
+    doctor,
+    evaluate,
+    ls,
+    plot,
+    plugins,
+    resume,
+    run,
+    runs,
+    sample,
+    show,
+    validate,
+)  # fmt: skip
 from genlab.cli.streams import forgive_encodings
 from genlab.errors import GenlabError
 
@@ -40,6 +56,8 @@ app.command("run")(run.command)
 app.command("resume")(resume.command)
 app.command("validate")(validate.command)
 app.command("show")(show.command)
+app.command("diff")(diff.command)
+app.command("compare")(compare.command)
 app.command("ls")(ls.command)
 app.command("sample")(sample.command)
 app.command("plot")(plot.command)
@@ -48,6 +66,7 @@ app.command("devices")(devices.command)
 app.command("doctor")(doctor.command)
 app.add_typer(data.app, name="data")
 app.add_typer(plugins.app, name="plugins")
+app.add_typer(runs.app, name="runs")
 
 
 @app.callback(invoke_without_command=True)

@@ -82,6 +82,20 @@ def split_many(tokens: list[str]) -> tuple[list[str], list[str]]:
     return [token for token in tokens if not _OVERRIDE.fullmatch(token)], overrides
 
 
+def split_plain(tokens: list[str], what: str, count: int) -> list[str]:
+    """Check that there are so many plain arguments and no ``key=value`` among them."""
+    overrides = [token for token in tokens if _OVERRIDE.fullmatch(token) and not Path(token).exists()]
+    if overrides:
+        raise RecipeError(
+            f"{overrides[0]}: overrides are not taken here, as it could be meant for either; write a recipe that "
+            "extends the other, or compare runs"
+        )
+    if len(tokens) != count:
+        given = " ".join(map(repr, tokens)) or "none"
+        raise RecipeError(f"exactly {count} {what} are expected; given: {given}")
+    return tokens
+
+
 def png_path(path: Path) -> Path:
     """Check that an output path can hold a PNG."""
     if path.suffix.lower() != ".png":

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from genlab import folders, vocabulary
+from genlab import vocabulary
 from genlab.errors import GenlabError
 
 SHALLOW = 12  # keys up to which all are offered; of more, the first step of each
@@ -62,10 +62,23 @@ def models(ctx: typer.Context, incomplete: str) -> Iterator[str]:
 
 @quiet
 def run_directories(ctx: typer.Context, incomplete: str) -> Iterator[str]:
-    """Offer run directories, as one would type them from here."""
+    """Offer run directories until there is one, as one would type them from here."""
     if not _plain(ctx):
-        for path, _, _ in sorted(_runs(), reverse=True):
-            yield str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+        yield from _directories()
+
+
+@quiet
+def every_run(ctx: typer.Context, incomplete: str) -> Iterator[str]:
+    """Offer further run directories."""
+    given = _plain(ctx)
+    yield from (name for name in _directories() if name not in given)
+
+
+@quiet
+def recipes_and_runs(ctx: typer.Context, incomplete: str) -> Iterator[str]:
+    """Offer recipes and run directories."""
+    yield from _recipes(incomplete)
+    yield from _directories()
 
 
 @quiet
@@ -172,11 +185,15 @@ def _leaves(value: object, prefix: str) -> Iterator[tuple[str, str]]:
         yield prefix, text if re.fullmatch(r"\S*", text) else ""
 
 
+def _directories() -> Iterator[str]:
+    """Run directories, the newest first, relative to where one is if they lie below."""
+    here = Path.cwd()
+    for path, _, _ in _runs():
+        yield str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
 def _runs() -> Iterator[tuple[Path, str, str]]:
-    """Return run directories with name and status, as far as they can be read."""
-    for path in folders.run_paths():
-        try:
-            status = json.loads((path / "status.json").read_bytes())
-            yield path, status["name"], status["status"]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+    """Return run directories with name and status."""
+    from genlab.runs import known_runs
+
+    return ((run.path, status.name, status.status) for run, status in known_runs())

@@ -31,7 +31,7 @@ def losses(subject: Subject) -> Figure:
         for split, values in series.items():
             few = {"marker": "o", "markersize": 3} if len(epochs) <= 20 else {}
             axes.plot(epochs, values, color=LINES[split], label=_LEGEND[split], **few)
-        bottom, top = _limits(list(series.values()))
+        bottom, top = limits(list(series.values()))
         axes.set_ylim(bottom, top)
         cut |= any(bool(((values < bottom) | (values > top)).any()) for values in series.values())
         axes.set_title(TERMS[term])
@@ -86,7 +86,7 @@ def _best(subject: Subject, epochs: NDArray[np.float64], terms: dict[str, Series
     return None if loss is None else int(np.nanargmin(loss))
 
 
-def _limits(curves: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
+def limits(curves: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
     """Return limits of the y axis that leave the later epochs room.
 
     The first epoch often lies so far off that the rest is a flat line. If it does, the axis is cut and the

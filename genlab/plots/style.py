@@ -65,9 +65,10 @@ def styled() -> Iterator[None]:
         yield
 
 
-def below_header(height: float) -> ConstrainedLayoutEngine:
-    """Return the layout of charts in a figure ``height`` inches high that leaves its header free."""
-    return ConstrainedLayoutEngine(rect=(0.02, 0.02, 0.96, 1 - HEADER / height - 0.02), wspace=0.06)
+def below_header(height: float, footer: float = 0.0) -> ConstrainedLayoutEngine:
+    """Return the layout of charts in a figure ``height`` inches high that leaves its header and a footer free."""
+    free = 1 - (HEADER + footer) / height - 0.02
+    return ConstrainedLayoutEngine(rect=(0.02, 0.02 + footer / height, 0.96, free), wspace=0.06)
 
 
 def header(figure: Figure, name: str, title: str, subtitle: str) -> None:

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from genlab.interfaces import Terms
-
 if TYPE_CHECKING:
+    from genlab.interfaces import Terms
     from genlab.train.state import TrainState
 
 

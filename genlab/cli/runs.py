@@ -1,0 +1,200 @@
+"""``genlab runs``: list, show and remove runs."""
+
+from __future__ import annotations
+
+import json as json_module
+import re
+import sys
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genlab.cli import completion
+from genlab.cli.arguments import Json
+
+if TYPE_CHECKING:
+    from genlab.housekeeping import Listed
+
+app = typer.Typer(help="List, show and remove runs.", no_args_is_help=True, rich_markup_mode=None)
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+class State(StrEnum):
+    """How a run can be found."""
+
+    running = "running"
+    completed = "completed"
+    interrupted = "interrupted"
+    failed = "failed"
+    died = "died"
+    damaged = "damaged"
+
+
+@app.command("list")
+def list_runs(
+    name: Annotated[str | None, typer.Option("--name", help="Only runs of this name.")] = None,
+    status: Annotated[list[State] | None, typer.Option("--status", help="Only runs found so; repeatable.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Each trial of a sweep too, not the sweep as one.")] = False,
+    json: Json = False,
+) -> None:
+    """List runs, newest first; a sweep's trials are one line.
+
+    Example: genlab runs list --name mnist_cvae --status completed
+    """
+    from genlab.cli.listed import list_as_json, show_list
+    from genlab.housekeeping import list_runs
+
+    wanted = [
+        one
+        for one in list_runs()
+        if name in (None, one.run.name) and (not status or one.run.state in [state.value for state in status])
+    ]
+    if json:
+        typer.echo(json_module.dumps(list_as_json(wanted), ensure_ascii=False))
+    else:
+        show_list(wanted, every=every)
+
+
+@app.command()
+def show(
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="A run: its directory, the directory's own name, or run:NAME.",
+            autocompletion=completion.run_directories,
+        ),
+    ],
+    json: Json = False,
+) -> None:
+    """Show everything about one run.
+
+    Example: genlab runs show run:mnist_cvae
+    """
+    from genlab.cli.listed import one_as_json, show_one
+    from genlab.digest import digest
+    from genlab.finding import find_run
+
+    found = digest(find_run(run))
+    if json:
+        typer.echo(json_module.dumps(one_as_json(found), ensure_ascii=False))
+    else:
+        show_one(found)
+
+
+@app.command()
+def rm(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN",
+            help="Run directories, by path or the directory's own name.",
+            autocompletion=completion.every_run,
+        ),
+    ],
+    yes: Yes = False,
+) -> None:
+    """Remove runs with all that is in their directories; asks first.
+
+    A run that is under way is not removed, nor is anything that is not a run directory: then nothing is.
+
+    Example: genlab runs rm runs/mnist_cvae/20261122-103000-1a2b
+    """
+    from genlab.cli.fitting import bytes_said
+    from genlab.errors import GenlabError, RunError
+    from genlab.housekeeping import removable, remove, size
+
+    paths: dict[Path, int] = {}
+    refused = []
+    for ref in runs:
+        try:
+            path = removable(ref)
+            paths[path] = size(path)
+        except GenlabError as error:
+            refused.append(str(error))
+    if refused:
+        raise RunError("\n".join([*refused, "nothing was removed"]))
+    for path, taken in paths.items():
+        typer.echo(f"{path}  {bytes_said(taken)}")
+    _confirm(f"Remove {_runs(len(paths))}, {bytes_said(sum(paths.values()))}?", yes)
+    freed = sum(remove(path) for path in paths)
+    typer.echo(f"removed {_runs(len(paths))}, {bytes_said(freed)} freed")
+
+
+@app.command()
+def prune(
+    keep: Annotated[
+        int | None, typer.Option("--keep", min=1, help="Also completed runs but for the newest N of each name.")
+    ] = None,
+    older_than: Annotated[
+        str | None, typer.Option("--older-than", help="Only runs that ended longer ago, as in 30d or 12h.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Remove runs that left nothing of use; asks first.
+
+    Those that failed, died or were interrupted, with neither a model nor a checkpoint.
+
+    Trials of sweeps are left alone, and so is a run that is under way.
+
+    Example: genlab runs prune --keep 3 --older-than 30d --dry-run
+    """
+    from genlab.cli.fitting import bytes_said
+    from genlab.cli.listed import show_list
+    from genlab.housekeeping import delete, leftovers, list_runs, prunable
+    from genlab.housekeeping import prune as prune_runs
+
+    age = None if older_than is None else _age(older_than)
+    chosen: list[Listed] = prunable(list_runs(), keep=keep, older_than=age)
+    halves = leftovers()
+    if not chosen and not halves:
+        typer.echo("nothing to remove")
+        return
+    if chosen:
+        show_list(chosen, every=True)
+    if halves:
+        typer.echo(f"and {_runs(len(halves))} whose removal was cut short")
+    total = bytes_said(sum(one.bytes for one in chosen))
+    if dry_run:
+        typer.echo(f"would remove {_runs(len(chosen))}, {total}; nothing was removed")
+        return
+    _confirm(f"Remove {_runs(len(chosen))}, {total}?", yes)
+    done = prune_runs(chosen)
+    for hidden in halves:
+        delete(hidden)
+    for reason in done.kept:
+        typer.echo(f"kept: {reason}", err=True)
+    freed = bytes_said(sum(taken for _, taken in done.removed))
+    typer.echo(f"removed {_runs(len(done.removed))}, {freed} freed")
+
+
+def _age(text: str) -> timedelta:
+    from genlab.errors import RunError
+
+    units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+    match = re.fullmatch(r"(\d{1,5})([mhdw])", text)
+    if match is None:
+        raise RunError(f"--older-than {text}: a time is expected: 90m, 12h, 30d or 8w")
+    return timedelta(**{units[match[2]]: int(match[1])})
+
+
+def _confirm(question: str, yes: bool) -> None:
+    """Go on only if the user says so; without a terminal only ``--yes`` says so."""
+    from genlab.errors import RunError
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise RunError("no terminal to ask on, so nothing was removed; --yes removes without asking")
+    if not typer.confirm(question):
+        typer.echo("nothing was removed")
+        raise typer.Exit
+
+
+def _runs(count: int) -> str:
+    return f"{count} run{'s' * (count != 1)}"

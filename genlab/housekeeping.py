@@ -1,0 +1,216 @@
+"""The disk space of runs: what each takes, and how they are removed.
+
+A run is removed whole or not at all as far as anybody can see: it is renamed to a hidden name, which is no run's,
+and then deleted. It is never removed while a process works in it, and nothing is removed that is not a run
+directory, nor what a link leads to.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from genlab.digest import Digest, digest, instant
+from genlab.errors import RunError
+from genlab.files import explained
+from genlab.finding import run_called, runs_below
+from genlab.folders import runs_root
+from genlab.lock import locked
+from genlab.runs import RunDirectory, forget, known_runs, run_folders
+from genlab.wording import printable
+
+REMOVED = "removed"
+"""What the hidden names of runs that are being deleted end with."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A run, its recipe left out, and what it takes on the disk. sweep: the folder of the one it is part of."""
+
+    run: Digest
+    bytes: int
+    sweep: Path | None
+
+    @property
+    def started(self) -> datetime:
+        """When it was started; the beginning of time if that is not known."""
+        return instant(self.run.started) or datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What a pruning did. removed: runs and their sizes. kept: why some could not be removed."""
+
+    removed: tuple[tuple[Path, int], ...]
+    kept: tuple[str, ...]
+
+
+def list_runs() -> list[Listed]:
+    """Return every run of this user, trials of sweeps and damaged runs included, newest first."""
+    found = dict.fromkeys(path for path in run_folders() if looks_like_run(path))
+    sweeps = runs_root().absolute() / "sweeps"
+    found |= dict.fromkeys(runs_below(sweeps))
+    listed = []
+    for path in found:
+        try:
+            listed.append(Listed(digest(path, recipe=False), size(path), sweep_of(path)))
+        except RunError:  # another process has just removed it
+            continue
+    return sorted(listed, key=lambda one: (one.started, one.run.path), reverse=True)
+
+
+def sweep_of(run: Path) -> Path | None:
+    """Return the folder of the sweep that a run is a trial of: ``SWEEP/trials/<n>/<name>/<run>``."""
+    if len(run.parents) < 4 or run.parents[2].name != "trials":
+        return None
+    return run.parents[3]
+
+
+def size(folder: Path) -> int:
+    """Return the bytes of all files below a folder; links count for nothing."""
+    total = 0
+    for here, _, files in os.walk(folder):
+        for name in files:
+            try:
+                total += (Path(here) / name).lstat().st_size
+            except OSError:  # it has just been removed
+                continue
+    return total
+
+
+def looks_like_run(path: Path) -> bool:
+    """Whether a folder has the files that every run directory has from its beginning, a damaged one too."""
+    try:
+        regular = {entry.name for entry in os.scandir(path) if entry.is_file(follow_symlinks=False)}
+    except (OSError, ValueError):
+        return False
+    return {"recipe.yaml", "resolved.yaml"} <= regular and bool({"status.json", "env.json"} & regular)
+
+
+def removable(ref: str) -> Path:
+    """Resolve what a user wants removed to a run directory that may be.
+
+    ref: a run directory's path or its own name, never the name of a recipe. Raises ``RunError`` for anything
+    else: nothing is guessed.
+    """
+    path = Path(ref)
+    if not path.exists() and not path.is_symlink():
+        if found := run_called(ref):
+            path = found
+        else:
+            several = [str(run.path) for run, _ in known_runs(ref.removeprefix("run:"))]
+            which = f"it is the name of {len(several)} runs; say which: {', '.join(several)}" if several else ""
+            raise RunError(f"{ref}: {which or 'no such run; `genlab runs list` lists them'}")
+    if path.name in ("", ".."):
+        raise RunError(f"{ref}: give the run directory by its own name")
+    if path.is_symlink():
+        raise RunError(f"{ref}: a link; to remove the run, give the directory that it leads to: {path.resolve()}")
+    path = path.parent.resolve() / path.name
+    if not looks_like_run(path):
+        few = [str(run) for run in runs_below(path)][:3] if path.is_dir() else []
+        there = f"; below it are runs: {', '.join(few)} ..." if few else ""
+        raise RunError(f"{ref}: not a run directory, so it is not removed{there}")
+    for name, inside in {"the current directory": Path.cwd(), "the folder of runs": runs_root()}.items():
+        if inside.resolve().is_relative_to(path):
+            raise RunError(f"{ref}: {name} is in it; it is not removed")
+    _check_idle(path)
+    return path
+
+
+def remove(path: Path) -> int:
+    """Remove a run directory and its note; return how many bytes that freed, 0 if another process was faster.
+
+    Raises ``RunError`` if a process works in it or it cannot be removed.
+    """
+    freed = size(path)
+    hidden = path.with_name(f".{path.name}.{secrets.token_hex(3)}.{REMOVED}")
+    try:
+        with locked(path):
+            _check_idle(path)
+            with explained(path):
+                path.rename(hidden)
+    except RunError:
+        if path.exists():
+            raise
+        return 0
+    forget(path)
+    delete(hidden)
+    return freed
+
+
+def delete(hidden: Path) -> None:
+    """Delete what has been given a hidden name; another process may be at it too."""
+    while hidden.exists():
+        with explained(hidden), suppress(FileNotFoundError):
+            shutil.rmtree(hidden)
+
+
+def prunable(
+    runs: Sequence[Listed], *, keep: int | None = None, older_than: timedelta | None = None
+) -> list[Listed]:
+    """Choose what a pruning removes, among runs newest first; trials of sweeps are never chosen.
+
+    Runs that failed, died or were interrupted and left neither a model nor a checkpoint to go on from. keep:
+    also the completed ones but for the newest so many of each name. older_than: only those that ended (or, if
+    that is not known, were started) longer ago.
+    """
+    now, chosen = datetime.now(UTC), []
+    completed: dict[str, int] = {}
+    for one in runs:
+        run = one.run
+        if one.sweep is not None:
+            continue
+        if run.state == "completed":
+            completed[run.name] = completed.get(run.name, 0) + 1
+            out = keep is not None and completed[run.name] > keep
+        else:
+            out = run.state in ("failed", "died", "interrupted") and not _worth_keeping(RunDirectory(run.path))
+        ended = instant(run.finished) or one.started
+        if out and (older_than is None or now - ended > older_than):
+            chosen.append(one)
+    return chosen
+
+
+def prune(runs: Iterable[Listed]) -> Pruned:
+    """Remove runs; one that cannot be removed does not keep the others."""
+    removed, kept = [], []
+    for one in runs:
+        try:
+            if freed := remove(one.run.path):
+                removed.append((one.run.path, freed))
+        except RunError as error:
+            kept.append(str(error))
+    return Pruned(tuple(removed), tuple(kept))
+
+
+def leftovers() -> list[Path]:
+    """Return the hidden folders of runs whose removal was cut short, in the folder of runs."""
+    return [path for path in runs_root().absolute().glob(f"*/.*.{REMOVED}") if _is_folder(path)]
+
+
+def _worth_keeping(run: RunDirectory) -> bool:
+    return run.model.is_dir() or any(run.checkpoints.glob("[0-9]*"))
+
+
+def _check_idle(path: Path) -> None:
+    """Raise ``RunError`` if a run says that it is under way."""
+    try:
+        status = RunDirectory(path).status()
+    except RunError:
+        return  # damaged: the lock alone tells
+    if status.status == "running":
+        who = f"process {status.pid} on {printable(status.host)}"
+        raise RunError(
+            f"{path}: running ({who}), so it is not removed; end that process first, or, if it is gone or another "
+            "program's, remove the folder by hand"
+        )
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
