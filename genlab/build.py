@@ -40,14 +40,32 @@ def build_model(recipe: Recipe, x_shape: tuple[int, ...], registry: Registry) ->
     likelihood comes first, because it says what the decoder must produce.
     """
     with seeded(recipe.seed, torch.device("cpu")):
-        likelihood = cast(Likelihood, _part("likelihood", recipe.likelihood, (x_shape,), registry))
-        prior = cast(Prior, _part("prior", recipe.prior, (recipe.latent,), registry))
-        encoder = cast(Encoder, _part("encoder", recipe.encoder, (x_shape, recipe.latent), registry))
-        out_shape = decoder_out_shape(likelihood, x_shape)
-        decoder = cast(Decoder, _part("decoder", recipe.decoder, (recipe.latent, out_shape), registry))
+        encoder, decoder, prior, likelihood = _model_parts(recipe, x_shape, registry)
     model = LatentModel(encoder, decoder, prior, likelihood, x_shape=x_shape, latent=recipe.latent)
     model.recipe = recipe
     return model
+
+
+def parameter_counts(recipe: Recipe, x_shape: tuple[int, ...], registry: Registry) -> dict[str, int]:
+    """Return how many parameters each part of the model will have, without the memory for any of them.
+
+    Raises whatever a part raises that cannot be built on torch's meta device.
+    """
+    with torch.device("meta"):
+        parts = _model_parts(recipe, x_shape, registry)
+    kinds = ("encoder", "decoder", "prior", "likelihood")
+    return {kind: sum(p.numel() for p in part.parameters()) for kind, part in zip(kinds, parts, strict=True)}
+
+
+def _model_parts(
+    recipe: Recipe, x_shape: tuple[int, ...], registry: Registry
+) -> tuple[Encoder, Decoder, Prior, Likelihood]:
+    likelihood = cast(Likelihood, _part("likelihood", recipe.likelihood, (x_shape,), registry))
+    prior = cast(Prior, _part("prior", recipe.prior, (recipe.latent,), registry))
+    encoder = cast(Encoder, _part("encoder", recipe.encoder, (x_shape, recipe.latent), registry))
+    out_shape = decoder_out_shape(likelihood, x_shape)
+    decoder = cast(Decoder, _part("decoder", recipe.decoder, (recipe.latent, out_shape), registry))
+    return encoder, decoder, prior, likelihood
 
 
 def build_objective(recipe: Recipe, registry: Registry) -> Objective:

@@ -16,7 +16,14 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from genlab.build import build_data, build_model, build_objective, build_optimizer, build_schedule
+from genlab.build import (
+    build_data,
+    build_model,
+    build_objective,
+    build_optimizer,
+    build_schedule,
+    parameter_counts,
+)  # fmt: skip
 from genlab.contract import BATCH, blamed, check_objective, check_pass, check_probabilities
 from genlab.device import Device, resolve
 from genlab.errors import PartError
@@ -31,6 +38,7 @@ from genlab.seeds import seeded
 from genlab.summary import parameter_count
 from genlab.train.step import TrainStep
 
+COPIES = 4  # of the parameters in a step: themselves, their gradients, Adam's two moments
 SHOWN = 5  # parameters that a warning names
 STEPS = 100  # of the training that a schedule is asked about; how many there will be depends on the data
 
@@ -60,6 +68,7 @@ def _rehearse(opened: Opened, registry: Registry) -> tuple[int, list[str]]:
     recipe = opened.recipe
     device = resolve("cpu")
     data = build_data(recipe, registry)
+    _check_size(recipe, data.x_shape, registry, device)
     model = build_model(recipe, data.x_shape, registry)
     objective = build_objective(recipe, registry)
     if recipe.train.precision in device.can.precisions:
@@ -70,6 +79,22 @@ def _rehearse(opened: Opened, registry: Registry) -> tuple[int, list[str]]:
         _check_schedule(build_schedule(recipe, registry), recipe)
         warnings = _train(recipe, model, objective, x, registry, device)
     return parameter_count(model), warnings
+
+
+def _check_size(recipe: Recipe, x_shape: tuple[int, ...], registry: Registry, device: Device) -> None:
+    """Raise ``PartError`` for a model that this machine's memory cannot hold, before it is asked to."""
+    try:
+        counts = parameter_counts(recipe, x_shape, registry)
+    except Exception:  # a part that cannot be built without memory is built in earnest next
+        return
+    needed, there = COPIES * 4 * sum(counts.values()), device.memory
+    if there is not None and needed > there:
+        largest = max(counts, key=lambda kind: counts[kind])
+        shares = f"{sum(counts.values()):,} parameters, {counts[largest]:,} of them in its {largest}"
+        raise PartError(
+            f"the model would have {shares}; a step takes {needed / 2**30:,.0f} GiB, and this machine has {there / 2**30:,.0f} GiB",
+            largest,
+        )
 
 
 @torch.no_grad()

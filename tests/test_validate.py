@@ -399,6 +399,27 @@ def test_parameters_that_get_no_gradient_are_a_warning(bars: Path, register: Cal
     )
 
 
+def test_a_model_too_large_for_the_machine_is_refused_before_it_takes_the_memory(bars: Path) -> None:
+    with pytest.raises(GenlabError) as caught:
+        rehearsed(bars, {"decoder.hidden": [3_000_000, 3_000_000]})
+    assert str(caught.value).startswith(
+        f"{bars}:5:1: the model would have 9,000,060,000,356 parameters, 9,000,060,000,016 of them in its decoder; "
+        "a step takes 134,111 GiB, and this machine has "
+    )
+
+
+def test_a_part_that_needs_its_memory_to_be_built_is_no_mistake(
+    bars: Path, register: Callable[[str, type], None]
+) -> None:
+    class Looks(MLPEncoder):
+        def __init__(self, x_shape: tuple[int, ...], latent: int) -> None:
+            super().__init__(x_shape, latent)
+            self.norm = float(next(self.parameters()).norm().item())
+
+    register("looks", Looks)
+    assert rehearsed(bars, {"encoder": "looks"}).parameters
+
+
 def test_a_step_that_ruins_the_parameters_is_found(bars: Path) -> None:
     with pytest.raises(GenlabError, match=r"is not finite after one step; a smaller lr is the usual remedy"):
         rehearsed(bars, {"optimizer": {"use": "sgd", "lr": 1e300}})

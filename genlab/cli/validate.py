@@ -29,7 +29,7 @@ def command(recipes: RecipesAndOverrides, json: Json = False) -> None:
     """Check recipes and their parts: everything short of training.
 
     The parts are built, and one made-up batch goes forward, backward and into one step of the optimizer.
-    No data is read. Exit code 2 if any recipe is wrong.
+    No data is read and no tracker opened. Exit code 2 if any recipe is wrong.
 
     Example: genlab validate recipes/mnist_cvae.yaml recipes/bars.yaml latent=8
     """
