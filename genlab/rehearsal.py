@@ -92,7 +92,8 @@ def _check_size(recipe: Recipe, x_shape: tuple[int, ...], registry: Registry, de
         largest = max(counts, key=lambda kind: counts[kind])
         shares = f"{sum(counts.values()):,} parameters, {counts[largest]:,} of them in its {largest}"
         raise PartError(
-            f"the model would have {shares}; a step takes {needed / 2**30:,.0f} GiB, and this machine has {there / 2**30:,.0f} GiB",
+            f"the model would have {shares}; a step takes {needed / 2**30:,.0f} GiB, and this machine has "
+            f"{there / 2**30:,.0f} GiB",
             largest,
         )
 

@@ -403,8 +403,8 @@ def test_a_model_too_large_for_the_machine_is_refused_before_it_takes_the_memory
     with pytest.raises(GenlabError) as caught:
         rehearsed(bars, {"decoder.hidden": [3_000_000, 3_000_000]})
     assert str(caught.value).startswith(
-        f"{bars}:5:1: the model would have 9,000,060,000,356 parameters, 9,000,060,000,016 of them in its decoder; "
-        "a step takes 134,111 GiB, and this machine has "
+        f"{bars}:5:1: the model would have 9,000,060,000,356 parameters, 9,000,060,000,016 of them in its "
+        "decoder; a step takes 134,111 GiB, and this machine has "
     )
 
 
