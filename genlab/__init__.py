@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Choices": "space",
     "DataError": "errors",
     "DataSource": "interfaces",
     "Decoder": "interfaces",
@@ -24,9 +25,11 @@ _HOMES = {
     "Likelihood": "interfaces",
     "Objective": "interfaces",
     "Prior": "interfaces",
+    "Range": "space",
     "Register": "plugins",
     "Run": "session",
     "Schedule": "interfaces",
+    "Search": "interfaces",
     "Terms": "interfaces",
     "Tracker": "interfaces",
     "diagonal_normal": "distributions",
@@ -38,6 +41,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Choices",
     "DataError",
     "DataSource",
     "Decoder",
@@ -48,9 +52,11 @@ __all__ = [
     "Likelihood",
     "Objective",
     "Prior",
+    "Range",
     "Register",
     "Run",
     "Schedule",
+    "Search",
     "Terms",
     "Tracker",
     "__version__",
@@ -75,12 +81,14 @@ if TYPE_CHECKING:
         Objective,
         Prior,
         Schedule,
+        Search,
         Terms,
         Tracker,
     )
     from genlab.model import LatentModel
     from genlab.plugins import Register, hookimpl
     from genlab.session import Run
+    from genlab.space import Choices, Range
     from genlab.store import load
     from genlab.vision import import_torchvision
 

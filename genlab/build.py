@@ -12,11 +12,12 @@ from torch.optim import Optimizer
 
 from genlab.contract import decoder_out_shape
 from genlab.errors import GenlabError, PartError
-from genlab.interfaces import DataSource, Decoder, Encoder, Likelihood, Objective, Prior, Schedule, Tracker
+from genlab.interfaces import DataSource, Decoder, Encoder, Likelihood, Objective, Prior, Schedule, Search, Tracker
 from genlab.model import LatentModel
 from genlab.recipe import PartSpec, Recipe
 from genlab.registry import Registry
 from genlab.seeds import seeded
+from genlab.space import Space
 from genlab.train.parameters import alike, flattened
 
 
@@ -99,6 +100,11 @@ def build_trackers(recipe: Recipe, registry: Registry, folder: Path, step: int) 
             tracker.close()
         raise
     return trackers
+
+
+def build_search(spec: PartSpec, space: Space, folder: Path, seed: int, registry: Registry) -> Search:
+    """Build the search of a sweep in ``folder``."""
+    return cast(Search, _part("search", spec, (space, folder, seed), registry))
 
 
 def _part(kind: str, spec: PartSpec, positional: tuple[Any, ...], registry: Registry) -> Any:

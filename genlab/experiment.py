@@ -49,9 +49,9 @@ def run(
     """Train a recipe file, or an installed recipe by its name, and leave a run directory.
 
     overrides: ``{"train.epochs": 3}``. runs: folder of runs, by default ``GENLAB_RUNS`` or ``runs``.
-    plots: draw them at the end. resume: with ``auto``, go on with the newest run of this very recipe that is
-    not done, if there is one. announce: called once before training with all that is known and the run
-    directory.
+    plots: draw them at the end, and write ``report.html``. resume: with ``auto``, go on with the newest run of
+    this very recipe that is not done, if there is one. announce: called once before training with all that is
+    known and the run directory.
 
     An interrupt (Ctrl-C) ends training at the next step, with a checkpoint; the run so far is returned, its
     status "interrupted". Raises ``GenlabError`` for every mistake in the input, ``TrainingError`` if the loss

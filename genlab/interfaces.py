@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from genlab.space import Json
+
 if TYPE_CHECKING:
     from genlab.model import LatentModel
 
@@ -170,6 +172,33 @@ class Tracker(ABC):
 
     def close(self) -> None:  # noqa: B027  most have nothing to do
         """Training is over, however it ended."""
+
+
+class Search(ABC):
+    """Decides which values a sweep tries.
+
+    Constructor: ``(space: Mapping[str, Choices | Range], folder: Path, seed: int, *, options...)``. space: what
+    may be chosen for each key, in the order written. folder: the sweep's, for a storage that several processes
+    share; it exists if the search is adaptive. seed: of everything that the search draws.
+
+    Implementer's checklist:
+
+    - ``ask`` chooses from ``space`` and returns plain numbers, texts and lists;
+    - what it returns depends on the constructor's arguments and on what was told, nothing else;
+    - ``adaptive`` is False if it does not depend on what was told: everything is then asked for, and checked,
+      before the first run starts, and ``tell`` is never called;
+    - ``tell`` bears being told the same again, and what another process, killed since, had asked for;
+    - raises ``genlab.GenlabError`` naming the remedy for a space that it cannot search.
+    """
+
+    adaptive: ClassVar[bool] = True
+
+    @abstractmethod
+    def ask(self) -> Mapping[str, Json] | None:
+        """Return a value for each key of the space, or None if there is nothing more to try."""
+
+    def tell(self, values: Mapping[str, Json], loss: float | None) -> None:  # noqa: B027  many need not know
+        """Hear what became of some values: the mean over seeds, lower is better; None if a run failed."""
 
 
 @dataclass(frozen=True)

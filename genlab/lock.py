@@ -1,4 +1,4 @@
-"""One process at a time in a run directory: a lock that the system lets go of when its holder dies."""
+"""One process at a time in a folder: a lock that the system lets go of when its holder dies."""
 
 from __future__ import annotations
 
@@ -23,9 +23,16 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+class Busy(RunError):
+    """A folder that another process is at work in."""
+
+
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock for a block. Raises ``RunError`` naming the holder if another process has it."""
+def locked(folder: Path) -> Iterator[int]:
+    """Hold a folder's lock for a block. Raises ``Busy`` naming the holder if another process has it.
+
+    Yields the lock's descriptor: a child that inherits it holds the lock too, until both have let go.
+    """
     path = folder / ".lock"
     with explained(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -34,13 +41,13 @@ def locked(folder: Path) -> Iterator[None]:
             _take(descriptor)
         except OSError:
             holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() if os.name != "nt" else ""
-            raise RunError(
+            raise Busy(
                 f"{folder}: another process{f' ({holder})' if holder else ''} is at work in this run; "
                 "wait for it, or end it"
             ) from None
         with explained(path):
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"pid {os.getpid()} on {platform.node()}\n".encode())
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)  # which lets go of the lock

@@ -96,7 +96,7 @@ def find_recipe(ref: str | Path, folder: Path | None = None) -> Path:
     """
     text, path = str(ref), Path(folder or "", ref)
     try:
-        if path.is_file() or Path(ref).suffix in (".yaml", ".yml") or path.is_absolute():
+        if path.is_file() or Path(ref).suffix in (".yaml", ".yml") or Path(ref).is_absolute():
             return path
     except (OSError, ValueError):
         return path  # whoever reads it says what is wrong

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from genlab.blame import check_monitors, placed
 from genlab.build import build_data, build_model, build_objective, build_optimizer, build_schedule
 from genlab.contract import check_objective, check_probabilities
 from genlab.data import Batches, fits, read_split
@@ -17,7 +18,6 @@ from genlab.environment import Environment, capture
 from genlab.errors import RecipeError
 from genlab.interfaces import DataSource, Examples, Objective, Schedule, Terms
 from genlab.model import LatentModel
-from genlab.placed import check_monitors, placed
 from genlab.plugins import installed
 from genlab.precision import resolve_precision
 from genlab.recipe import Recipe

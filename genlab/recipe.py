@@ -13,9 +13,11 @@ from genlab.seeds import MAX_SEED
 from genlab.train.options import CheckpointOptions, TrainOptions
 from genlab.writing import written_yaml
 
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
+
 
 def _folder_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name):
+    if not re.fullmatch(_NAME, name):
         raise ValueError(
             "a name becomes a folder: up to 100 letters, digits, '_', '-' and '.' are allowed, "
             "a letter or digit first"
@@ -23,7 +25,8 @@ def _folder_name(name: str) -> str:
     return name
 
 
-Name = Annotated[str, AfterValidator(_folder_name)]
+# The extra is for the JSON schema, which cannot look into a function; `$` alone would allow a line break.
+Name = Annotated[str, AfterValidator(_folder_name), Field(json_schema_extra={"pattern": rf"^{_NAME}$(?!\n)"})]
 
 
 def _written_short(value: object) -> object:

@@ -16,7 +16,17 @@ from torch import nn
 from torch.optim import Optimizer
 
 from genlab.errors import PluginError
-from genlab.interfaces import DataSource, Decoder, Encoder, Likelihood, Objective, Prior, Schedule, Tracker
+from genlab.interfaces import (
+    DataSource,
+    Decoder,
+    Encoder,
+    Likelihood,
+    Objective,
+    Prior,
+    Schedule,
+    Search,
+    Tracker,
+)  # fmt: skip
 from genlab.wording import Allowed, finding, suggest
 
 KINDS: dict[str, type] = {
@@ -29,6 +39,7 @@ KINDS: dict[str, type] = {
     "optimizer": Optimizer,
     "schedule": Schedule,
     "tracker": Tracker,
+    "search": Search,
 }
 """Each kind of part and the interface that makes a class one of that kind."""
 
@@ -42,6 +53,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "optimizer": ("params", "fused"),
     "schedule": (),
     "tracker": ("folder", "step"),
+    "search": ("space", "folder", "seed"),
 }
 """The positional arguments that the framework gives to the constructor of each kind."""
 
@@ -94,6 +106,11 @@ class Part:
     def defaults(self) -> dict[str, Any]:
         """The options that have a default, and the default."""
         return {name: default for name, (_, default) in self._keyword_only.items() if default is not ...}
+
+    @property
+    def required(self) -> list[str]:
+        """The options that have no default."""
+        return [name for name in self.option_names if name not in self.defaults]
 
     @cached_property
     def nested(self) -> dict[str, str]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from genlab.blame import check_monitors, placed
 from genlab.build import (
     build_data,
     build_model,
@@ -30,7 +31,6 @@ from genlab.errors import PartError
 from genlab.interfaces import DataSource, Objective, Schedule, Terms
 from genlab.model import LatentModel
 from genlab.opening import Opened
-from genlab.placed import check_monitors, placed
 from genlab.precision import resolve_precision
 from genlab.recipe import Recipe
 from genlab.registry import Registry

@@ -3,7 +3,7 @@
 ``runs/<name>/<YYYYMMDD-HHMMSS>-<id>/`` holds ``recipe.yaml`` (as written), ``resolved.yaml`` (every default
 filled in), ``origins.json`` (where each value came from), ``env.json``, ``status.json``, ``metrics.jsonl`` (one
 object per evaluation) and ``timing.jsonl`` (how long each took), ``log.txt``, ``model/`` (the best model so far, a
-bundle), ``checkpoints/`` and ``plots/``. Each file is whole at any moment.
+bundle), ``checkpoints/``, ``plots/`` and ``report.html``. Each file is whole at any moment.
 
 Every run is also noted in the user's state folder, so that ``genlab.load("name")`` finds it from any
 directory. ``GENLAB_RUNS`` moves the runs, ``GENLAB_STATE`` the notes.

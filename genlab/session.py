@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import signal
 import time
@@ -32,6 +33,8 @@ from genlab.train.options import RunnerOption
 from genlab.train.rate import LearningRate
 from genlab.train.signals import StopRequest, stop_on_signals, until
 from genlab.train.state import TrainState
+
+log = logging.getLogger(__name__)
 
 OUT_OF_MEMORY = "the device's memory is full; try a smaller train.batch_size, and train.accumulate with it"
 NOT_DETERMINISTIC = "train.deterministic allows only operations that repeat to the last bit"
@@ -66,8 +69,8 @@ class Run:
 class Watched:
     """What a caller wants to see and hear of a run.
 
-    announce: is called once before training. plots: whether they are drawn at the end. started: the time
-    (``time.monotonic``) that the run's seconds are counted from.
+    announce: is called once before training. plots: whether they are drawn at the end, and the report written.
+    started: the time (``time.monotonic``) that the run's seconds are counted from.
     """
 
     callbacks: Sequence[Callback] = ()
@@ -88,13 +91,17 @@ class Session:
 
     def run(self) -> Run:
         """Train, and write how it ended: after that the run is complete, whatever becomes of its plots."""
-        with accounted_for(self.directory, self.stop):
-            with only_deterministic(self.prepared.recipe.train.deterministic), stop_on_signals(self.stop):
-                self.directory.log(f"data: {self.prepared.data.origin}")
-                self.watched.announce(self.prepared, self.directory.path)
-                outcome = self._outcome(*self._fit())
-            if self.watched.plots and not self.stop:
-                self._draw(outcome)
+        try:
+            with accounted_for(self.directory, self.stop):
+                with only_deterministic(self.prepared.recipe.train.deterministic), stop_on_signals(self.stop):
+                    self.directory.log(f"data: {self.prepared.data.origin}")
+                    self.watched.announce(self.prepared, self.directory.path)
+                    outcome = self._outcome(*self._fit())
+                if self.watched.plots and not self.stop:
+                    self._draw(outcome)
+        finally:
+            if self.watched.plots:
+                self._report()
         return outcome
 
     def _fit(self) -> tuple[TrainState, Ended]:
@@ -176,6 +183,17 @@ class Session:
         x, label = self.prepared.data.prepare(x), None if label is None else label[:DRAWN]
         rows = [record_json(record) for record in outcome.records]
         draw_all(Subject(outcome.model, x, label, rows, best_epoch=outcome.epoch), self.directory.plots)
+
+    def _report(self) -> None:
+        """Write the run's page, however it ended. A run without one is a run all the same."""
+        from genlab.report import write_report
+
+        try:
+            write_report(self.directory.path)
+        except Exception as error:  # whatever it is, the run's own outcome matters more
+            log.warning("warning: no report was written: %s", error)
+            with suppress(GenlabError):
+                self.directory.log(f"no report was written: {error}")
 
 
 @contextmanager

@@ -144,6 +144,8 @@ def _words(here: Allowed) -> str:
     if schema.get("properties"):
         return f"a mapping of {', '.join(schema['properties'])}"
     words = "a path" if schema.get("format") == "path" else _TYPES.get(schema.get("type", ""), "")
+    if words == "a text" and schema.get("examples"):
+        words += f" such as {shown(schema['examples'][0])}"
     bounds = [f"{sign} {_number(schema[key])}" for key, sign in _BOUNDS.items() if key in schema]
     return f"{words} {' and '.join(bounds)}".strip() if words else ""
 

@@ -15,6 +15,15 @@ from genlab.plugins import installed
 
 DATA = Path(__file__).parent / "data"
 ROOT = Path(__file__).parent.parent
+BARS = """\
+name: bars
+data: {use: bars, size: 4, examples: 200}
+latent: 2
+encoder: {use: mlp, hidden: [16]}
+decoder: {use: mlp, hidden: [16]}
+likelihood: bernoulli
+train: {epochs: 2, batch_size: 32}
+"""
 
 
 @pytest.fixture(autouse=True)

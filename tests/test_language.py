@@ -89,6 +89,11 @@ def test_an_installed_recipe_is_extended_and_run_by_its_name() -> None:
     assert open_recipe("mnist_cvae").recipe.name == "mnist_cvae"
 
 
+def test_a_recipe_at_an_absolute_path_may_extend_an_installed_one(tmp_path: Path) -> None:
+    Path("child.yaml").write_text("extends: mnist_cvae\nname: mine\n")
+    assert open_recipe(tmp_path / "child.yaml").recipe.name == "mine"
+
+
 def test_overrides_are_laid_over_all() -> None:
     assert opened("extends: base.yaml\nlatent: 3\n", "latent=4", "encoder.hidden=[1]").recipe.latent == 4
     assert "extends is read from files only" in refused(BASE, "extends=base.yaml")

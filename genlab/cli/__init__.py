@@ -12,21 +12,26 @@ import typer
 
 from genlab.cli import (
     compare,
+    cp,
     data,
     devices,
     diff,
     doctor,
     evaluate,
+    init,
     ls,
     plot,
     plugins,
+    report,
     resume,
     run,
     runs,
     sample,
+    schema,
     show,
+    sweep,
     validate,
-)  # fmt: skip
+)
 from genlab.cli.streams import forgive_encodings
 from genlab.errors import GenlabError
 
@@ -54,6 +59,10 @@ app = typer.Typer(
 )
 app.command("run")(run.command)
 app.command("resume")(resume.command)
+app.command("sweep")(sweep.command)
+app.command("init")(init.command)
+app.command("cp")(cp.command)
+app.command("schema")(schema.command)
 app.command("validate")(validate.command)
 app.command("show")(show.command)
 app.command("diff")(diff.command)
@@ -61,6 +70,7 @@ app.command("compare")(compare.command)
 app.command("ls")(ls.command)
 app.command("sample")(sample.command)
 app.command("plot")(plot.command)
+app.command("report")(report.command)
 app.command("eval")(evaluate.command)
 app.command("devices")(devices.command)
 app.command("doctor")(doctor.command)

@@ -21,6 +21,13 @@ Runs = Annotated[str | None, typer.Option("--runs", help="Folder of runs [GENLAB
 MaxTime = Annotated[str | None, typer.Option("--max-time", help="Stop after so long, as in 90s, 10m or 1h30m.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print only the run directory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+Parent = Annotated[
+    int | None,
+    typer.Option(
+        "--parent", hidden=True, help="Stop, as at SIGTERM, when this process, which started it, is gone."
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
 Seed = Annotated[
     int | None,
     typer.Option("--seed", min=0, max=2**63 - 1, help="Makes the result repeatable.", show_default=False),
@@ -60,8 +67,8 @@ RefAndOverrides = Annotated[
 RunAndOverrides = Annotated[
     list[str],
     typer.Argument(
-        metavar="RUN [KEY=VALUE]",
-        help="A run directory, and how long it is to go on, if longer.",
+        metavar="DIRECTORY [KEY=VALUE]",
+        help="A run's or sweep's; how long a run is to go on, if longer.",
         autocompletion=completion.run_directories,
     ),
 ]

@@ -11,11 +11,11 @@ from rich.text import Text
 
 from genlab.cli.display import console
 from genlab.cli.fitting import Column, fitting, table, without_empty
-from genlab.cli.tables import duration
 from genlab.comparison import Comparison, by_value, numbers
 from genlab.difference import ABSENT, Absent, Varied, said
 from genlab.digest import Digest
 from genlab.tree import Json
+from genlab.units import duration
 from genlab.wording import printable
 
 

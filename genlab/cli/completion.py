@@ -95,9 +95,21 @@ def devices(ctx: typer.Context, incomplete: str) -> Iterator[str]:
 
 
 @quiet
-def sources(ctx: typer.Context, incomplete: str) -> Iterator[str]:
-    """Offer data sources."""
-    yield from vocabulary.collected().parts.get("data", {})
+def one_recipe(ctx: typer.Context, incomplete: str) -> Iterator[str]:
+    """Offer recipes."""
+    yield from _recipes(incomplete)
+
+
+@quiet
+def names_and_runs(ctx: typer.Context, incomplete: str) -> Iterator[str]:
+    """Offer the names of runs, however they went, and run directories."""
+    yield from sorted({name for _, name, _ in _runs()})
+    yield from _directories()
+
+
+def parts(kind: str) -> Completer:
+    """Offer the parts of a kind."""
+    return quiet(lambda ctx, incomplete: vocabulary.collected().parts.get(kind, {}))
 
 
 def words(*known: str) -> Completer:

@@ -21,7 +21,7 @@ Name = Annotated[
     typer.Argument(
         metavar="NAME",
         help="A data source, mnist for example; `genlab ls parts` lists them.",
-        autocompletion=completion.sources,
+        autocompletion=completion.parts("data"),
     ),
 ]
 Root = Annotated[Path | None, typer.Option("--root", help="Folder of data [GENLAB_DATA, else the user's cache].")]

@@ -12,9 +12,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from genlab.cli.tables import duration, header, layer_table
+from genlab.cli.tables import header, layer_table
 from genlab.runs import record_json, timing_json
 from genlab.train.callbacks import Callback, Plan, Record
+from genlab.units import duration
 
 if TYPE_CHECKING:
     from genlab.interfaces import Terms
@@ -118,11 +119,11 @@ class PlainDisplay(QuietDisplay):
                 "(posterior collapse); another seed may do better"
             )
         out()
-        out(f"files in {_short(run.directory)}")
+        out(f"files in {short(run.directory)}")
         for entry in sorted(run.directory.rglob("*")):
             if entry.is_file() and not entry.name.startswith("."):
                 out(f"  {entry.relative_to(run.directory)}")
-        name = run.recipe.name if run.status == "completed" else _short(run.directory)
+        name = run.recipe.name if run.status == "completed" else short(run.directory)
         out()
         out("try next")
         out(f"  genlab sample {name} -n 16 -o samples.png")
@@ -190,7 +191,7 @@ class TerminalDisplay(PlainDisplay):
         self.looked, self.seen = time.monotonic(), 0
 
 
-def _short(path: Path) -> str:
+def short(path: Path) -> str:
     """A path as one would type it from here."""
     try:
         return str(path.relative_to(Path.cwd()))

@@ -55,15 +55,3 @@ def table(columns: Sequence[Column]) -> Table:
     for row in zip(*(column.cells for column in columns), strict=True):
         made.add_row(*row)
     return made
-
-
-def bytes_said(count: int) -> str:
-    """Say a number of bytes as people do: ``812 B``, ``3.4 MB``, ``1.2 GB``."""
-    if count < 1000:
-        return f"{count} B"
-    size = float(count)
-    for unit in ("kB", "MB", "GB"):
-        size /= 1000
-        if size < 999.95:
-            return f"{size:.1f} {unit}"
-    return f"{size / 1000:.1f} TB"

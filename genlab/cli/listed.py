@@ -8,11 +8,11 @@ from datetime import datetime
 from pathlib import Path
 
 from genlab.cli.display import console
-from genlab.cli.fitting import Column, bytes_said, fitting, table, without_empty
-from genlab.cli.tables import duration
+from genlab.cli.fitting import Column, fitting, table, without_empty
 from genlab.digest import Digest, instant
 from genlab.housekeeping import Listed, size, sweep_of
 from genlab.runs import RunDirectory
+from genlab.units import bytes_said, duration
 from genlab.wording import printable
 
 

@@ -1,31 +1,55 @@
-"""``genlab resume``: go on with a run that was interrupted, or died."""
+"""``genlab resume``: go on with a run, or a sweep, that was interrupted, or died."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from genlab.cli.arguments import Device, Json, MaxTime, Quiet, RunAndOverrides, split_overrides
+import typer
+
+from genlab.cli.arguments import Device, Json, MaxTime, Parent, Quiet, RunAndOverrides, split_overrides
+from genlab.cli.orphans import stop_with
 from genlab.cli.shown import shown
+from genlab.errors import RecipeError
 
 
 def command(
     directory: RunAndOverrides,
     device: Device = "auto",
     max_time: MaxTime = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Of a sweep: how many runs at once.")] = None,
     quiet: Quiet = False,
     json: Json = False,
+    parent: Parent = None,
 ) -> None:
-    """Go on with a run from its last checkpoint.
+    """Go on with a run, or a sweep's unfinished runs.
 
-    It ends as if it had never stopped.
+    A run goes on from its last checkpoint and ends as if it had never stopped.
 
     Example: genlab resume runs/mnist_cvae/20261122-103000-1a2b train.epochs=40
     """
+    stop_with(parent)
     from genlab.experiment import resume
     from genlab.overrides import parse_overrides
+    from genlab.sweep import is_sweep, resume_sweep
 
     path, tokens = split_overrides(directory, "run directory")
     overrides = parse_overrides(tokens)
+    if is_sweep(Path(path)):
+        from genlab.cli.sweep_display import swept
+
+        if overrides or max_time is not None:
+            raise RecipeError(
+                f"{path}: a sweep; its runs are what they were begun as: no overrides, no --max-time"
+            )
+        swept(
+            lambda watcher: resume_sweep(Path(path), jobs=jobs, device=device, watcher=watcher),
+            quiet=quiet,
+            json=json,
+        )
+        return
+    if jobs is not None:
+        raise RecipeError(f"{path}: --jobs is for sweeps, and this is none")
     if max_time is not None:
         overrides["train.max_time"] = max_time
     shown(

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from genlab.cli import completion
-from genlab.cli.arguments import Device, Json, MaxTime, Quiet, RecipeAndOverrides, Runs, split_overrides
+from genlab.cli.arguments import Device, Json, MaxTime, Parent, Quiet, RecipeAndOverrides, Runs, split_overrides
+from genlab.cli.orphans import stop_with
 from genlab.cli.shown import shown
 from genlab.errors import RecipeError
 
@@ -43,11 +44,13 @@ def command(
     ] = "never",
     quiet: Quiet = False,
     json: Json = False,
+    parent: Parent = None,
 ) -> None:
     """Train a recipe; leave a run with model, metrics and plots.
 
     Example: genlab run recipes/mnist_cvae.yaml train.epochs=3 --device cpu
     """
+    stop_with(parent)
     from genlab.experiment import run
     from genlab.overrides import parse_overrides
 

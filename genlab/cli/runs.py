@@ -104,9 +104,9 @@ def rm(
 
     Example: genlab runs rm runs/mnist_cvae/20261122-103000-1a2b
     """
-    from genlab.cli.fitting import bytes_said
     from genlab.errors import GenlabError, RunError
     from genlab.housekeeping import removable, remove, size
+    from genlab.units import bytes_said
 
     paths: dict[Path, int] = {}
     refused = []
@@ -144,10 +144,10 @@ def prune(
 
     Example: genlab runs prune --keep 3 --older-than 30d --dry-run
     """
-    from genlab.cli.fitting import bytes_said
     from genlab.cli.listed import show_list
     from genlab.housekeeping import delete, leftovers, list_runs, prunable
     from genlab.housekeeping import prune as prune_runs
+    from genlab.units import bytes_said
 
     age = None if older_than is None else _age(older_than)
     chosen: list[Listed] = prunable(list_runs(), keep=keep, older_than=age)

@@ -12,6 +12,7 @@ from genlab.parts.objectives import ELBO
 from genlab.parts.optimizers import SGD, Adam, AdamW
 from genlab.parts.priors import StandardNormal
 from genlab.parts.schedules import Constant, Cosine, OneCycle, Plateau
+from genlab.parts.searches import Grid, Random
 from genlab.parts.trackers import TensorBoard
 from genlab.plugins import Register, hookimpl
 
@@ -34,6 +35,8 @@ def genlab_register(register: Register) -> None:
     register("one_cycle", OneCycle)
     register("plateau", Plateau)
     register("tensorboard", TensorBoard)
+    register("grid", Grid)
+    register("random", Random)
 
 
 @hookimpl

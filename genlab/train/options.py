@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from annotated_types import Ge, Gt, Lt
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)  # fmt: skip
+from pydantic.config import JsonDict
 
 from genlab.device import RunnerName
 from genlab.precision import Name
 
 RunnerOption = Literal["auto", RunnerName]
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_TIME = r"([0-9]+(\.[0-9]+)?[smhd])+"
 
 
 def seconds(value: object) -> object:
     """Read a time such as ``90``, ``"90s"``, ``"10m"`` or ``"1h30m"`` as seconds; leave anything else alone."""
-    if isinstance(value, str) and re.fullmatch(r"(\d+(\.\d+)?[smhd])+", value):
-        return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)([smhd])", value))
+    if isinstance(value, str) and re.fullmatch(_TIME, value):
+        return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9.]+)([smhd])", value))
     if isinstance(value, str):
         raise ValueError("a time is expected: seconds, or for example 90s, 10m or 1h30m")
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(seconds), Gt(0)]
+# What the JSON schema says of a time written as text: as above, and not zero. `$` alone would allow a line break.
+_TimeText = Annotated[str, Field(pattern=rf"^(?=.*[1-9]){_TIME}$(?!\n)", examples=["10m"])]
+Seconds = Annotated[float, Gt(0), BeforeValidator(seconds, json_schema_input_type=PositiveFloat | _TimeText)]
 
 
 class _Options(BaseModel):
@@ -44,8 +56,17 @@ class EMAOptions(_Options):
     decay: Annotated[float, Gt(0), Lt(1)] = Field(0.999, description="share of the average kept at a step")
 
 
+# The model's own validator, for the JSON schema.
+_FIXED_RUNNER: JsonDict = {
+    "if": {"properties": {"deterministic": {"const": True}}, "required": ["deterministic"]},
+    "then": {"properties": {"runner": {"enum": list(get_args(RunnerName))}}},
+}
+
+
 class TrainOptions(_Options):
     """How long to train, and on how much at once."""
+
+    model_config = ConfigDict(json_schema_extra=_FIXED_RUNNER)
 
     epochs: PositiveInt = Field(20, description="passes over the training examples, at most")
     max_steps: PositiveInt | None = Field(None, description="steps, at most")

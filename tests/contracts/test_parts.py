@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -12,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
-from genlab import DataError, DataSource, Decoder, Encoder, Likelihood, Objective, Prior
+from genlab import Choices, DataError, DataSource, Decoder, Encoder, Likelihood, Objective, Prior, Search
 from genlab.contract import check_fit, decoder_out_shape
 from genlab.data import read_split
 from genlab.distributions import diagonal_normal
@@ -380,6 +382,33 @@ def test_an_optimizer_goes_on_from_its_saved_state(part: Part) -> None:
     assert torch.equal(steps(other, fresh, 3), steps(weight, optimizer, 3))
 
 
+# -- searches --------------------------------------------------------------------------------------------------
+
+
+@each("search")
+def test_a_search_chooses_from_the_space_and_repeats_itself(part: Part, tmp_path: Path) -> None:
+    space = {"a": Choices((1, "x", [2, 3], None)), "b": Choices((0.5, 1.5)), "c.d": Choices((True, False))}
+
+    def asked(folder: Path) -> list[Mapping[str, Any]]:
+        folder.mkdir()
+        search: Search = part.cls(space, folder, 3)
+        found = []
+        for loss in range(8):
+            values = search.ask()
+            assert values is not None
+            found.append(json.loads(json.dumps(values)))
+            if search.adaptive:
+                search.tell(values, float(loss) if loss else None)
+                search.tell(values, float(loss) if loss else None)
+        return found
+
+    first = asked(tmp_path / "first")
+    assert asked(tmp_path / "second") == first
+    for values in first:
+        assert list(values) == list(space)
+        assert all(values[key] in choices.values for key, choices in space.items())
+
+
 # -- options ---------------------------------------------------------------------------------------------------
 
 WRITTEN: dict[str, Any] = {
@@ -394,7 +423,7 @@ def resolved(part: Part, options: dict[str, Any]) -> Recipe:
     return recipe_from({**WRITTEN, **named}, "x", registry=registry)
 
 
-@pytest.mark.parametrize("part", PARTS, ids=lambda part: f"{part.kind}:{part.name}")
+@pytest.mark.parametrize("part", [p for p in PARTS if p.kind != "search"], ids=lambda p: f"{p.kind}:{p.name}")
 def test_the_options_of_a_part_survive_a_recipe(part: Part) -> None:
     if required := [name for name in part.option_names if name not in part.defaults]:
         pytest.skip(f"needs options: {', '.join(required)}")

@@ -18,7 +18,7 @@ from itertools import pairwise
 from typing import Annotated
 
 from annotated_types import Ge, MinLen
-from pydantic import AfterValidator, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional as F
@@ -32,7 +32,8 @@ def _odd(kernel: int) -> int:
     return kernel
 
 
-Kernel = Annotated[int, Ge(3), AfterValidator(_odd)]
+# The extra is for the JSON schema, which cannot look into a function.
+Kernel = Annotated[int, Ge(3), AfterValidator(_odd), Field(json_schema_extra={"not": {"multipleOf": 2}})]
 Channels = Annotated[tuple[PositiveInt, ...], MinLen(1)]
 
 

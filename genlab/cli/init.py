@@ -1,0 +1,97 @@
+"""``genlab init``: a first recipe."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genlab.cli import completion
+from genlab.cli.arguments import Force
+
+if TYPE_CHECKING:
+    from genlab.registry import Registry
+
+File = Annotated[Path, typer.Argument(help="Where to write it.")]
+
+
+def command(
+    file: File = Path("recipe.yaml"),
+    name: Annotated[str | None, typer.Option("--name", help="Of the run and the model.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data", help="Data, as listed by `genlab ls parts`.", autocompletion=completion.parts("data")
+        ),
+    ] = None,
+    latent: Annotated[int | None, typer.Option("--latent", min=1, help="Size of a latent.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option("--encoder", help="Encoder.", autocompletion=completion.parts("encoder"))
+    ] = None,
+    decoder: Annotated[
+        str | None, typer.Option("--decoder", help="Decoder.", autocompletion=completion.parts("decoder"))
+    ] = None,
+    likelihood: Annotated[
+        str | None, typer.Option("--likelihood", help="Likelihood.", autocompletion=completion.parts("likelihood"))
+    ] = None,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Ask nothing; take the defaults.")] = False,
+    force: Force = False,
+) -> None:
+    """Write a commented recipe; in a terminal, ask what it is made of.
+
+    Example: genlab init digits.yaml --data mnist --latent 8
+    """
+    from genlab.cli.placed import announce
+    from genlab.drafts import CHOSEN, Choices, draft
+    from genlab.placing import check_free, place
+    from genlab.plugins import installed
+
+    registry = installed().registry
+    check_free(file, force=force)
+    given = {"data": data, "encoder": encoder, "decoder": decoder, "likelihood": likelihood}
+    parts = {kind: choice for kind, choice in given.items() if choice is not None}
+    for kind, choice in parts.items():
+        registry.get(kind, choice)  # a misspelt one is said before anything is asked
+    asks = sys.stdin.isatty() and not yes
+    if asks:
+        for kind in CHOSEN:
+            if kind not in parts:
+                parts[kind] = _ask_part(kind, getattr(Choices, kind), registry)
+            if kind == "data" and latent is None:
+                latent = _ask_size(Choices.latent)
+    parts = {kind: parts.get(kind, getattr(Choices, kind)) for kind in CHOSEN}
+    own = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", file.stem) and file.stem != "recipe"
+    title = name or (file.stem if own else f"{parts['data']}_vae")
+    choices = Choices(name=title, latent=Choices.latent if latent is None else latent, **parts)
+    placed = place(draft(choices, registry, str(file)), file, registry, force=force)
+    announce(placed)
+
+
+def _ask_size(default: int) -> int:
+    """Ask for the size of a latent until it is one."""
+    typer.echo("\nlatent: how many numbers stand for one example")
+    while True:
+        size: int = typer.prompt("latent", default=default, type=int)
+        if size > 0:
+            return size
+        typer.echo(f"{size}: an integer > 0 is expected", err=True)
+
+
+def _ask_part(kind: str, default: str, registry: Registry) -> str:
+    """Offer what is installed until one of it is chosen."""
+    from genlab.errors import PluginError
+
+    parts = registry.parts(kind)
+    width = max(len(part.name) for part in parts)
+    typer.echo(f"\n{kind}:")
+    for part in parts:
+        typer.echo(f"  {part.name:{width}}  {part.summary.replace('``', '`')}")
+    while True:
+        choice: str = typer.prompt(kind, default=default)
+        try:
+            return registry.get(kind, choice.strip()).name
+        except PluginError as error:
+            typer.echo(str(error), err=True)

@@ -1,0 +1,239 @@
+"""What a sweep shows: one live table, or a line for each run that ends; and the summary in the end."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import typer
+from rich import box
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from genlab.cli.display import console, short
+from genlab.cli.streams import Surviving
+from genlab.space import Json
+from genlab.sweep import Watcher
+from genlab.sweep.summary import incomparable, labels
+from genlab.units import duration
+
+if TYPE_CHECKING:
+    from genlab.sweep import Sweep
+    from genlab.sweep.outcome import Outcome
+
+LAST = 5  # finished runs that the live table shows
+BEST = 20  # combinations that the summary shows
+STYLES = {"completed": "green", "failed": "bold red", "running": "cyan"}
+
+
+class QuietWatcher(Watcher):
+    """Shows nothing, for scripts."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+class PlainWatcher(QuietWatcher):
+    """A header, then one line for each run that ends: for logs and pipes."""
+
+    def __init__(self) -> None:
+        self.console = console()
+        self.metric = ""
+
+    def on_start(self, sweep: Sweep) -> None:
+        """Print what will be done, and what is done already."""
+        self.metric = sweep.spec.metric
+        for name, value in header(sweep):
+            self.console.print(f"{name:>10}  {value}")
+        self.console.print()
+
+    def on_finish(self, outcome: Outcome, done: int, total: int) -> None:
+        """Print one line."""
+        trial = outcome.trial
+        values = "  ".join(f"{key}={said(value)}" for key, value in trial.values.items())
+        how = f"{outcome.state} after {duration(outcome.seconds)}"
+        if self.metric in outcome.metrics:
+            how += f"  epoch {outcome.epoch}  best {self.metric} {outcome.metrics[self.metric]:.3f}"
+        if outcome.cause:
+            how += f": {outcome.cause}"
+        self.console.print(
+            f"{done:>{len(str(total))}}/{total}  trial {trial.number:03d}  {values}  seed={trial.seed}  {how}"
+        )
+
+
+class TerminalWatcher(PlainWatcher):
+    """One live table: the runs under way, the last that ended, and how many are left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live = Live(console=self.console, auto_refresh=False, transient=True)
+        self.last: deque[Outcome] = deque(maxlen=LAST)
+        self.keys: list[str] = []
+        self.failed, self.finished, self.before = 0, 0, 0
+        self.began = self.looked = 0.0
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.live.stop()
+
+    def on_start(self, sweep: Sweep) -> None:
+        """Print the header and start the table."""
+        super().on_start(sweep)
+        self.keys = list(sweep.spec.space)
+        self.began = time.monotonic()
+        self.live.start()
+
+    def on_finish(self, outcome: Outcome, done: int, total: int) -> None:
+        """Remember it for the table."""
+        self.last.append(outcome)
+        self.finished += 1
+        self.failed += outcome.state == "failed"
+
+    def on_tick(self, running: Sequence[Outcome], done: int, total: int) -> None:
+        """Renew the table."""
+        table = _table(self.keys, self.metric)
+        for outcome in (*self.last, *running):
+            table.add_row(
+                *_cells(outcome, self.keys, self.metric), style=None if outcome.state == "running" else "dim"
+            )
+        taken = time.monotonic() - self.began
+        line = f"{done} of {total} over, {len(running)} running"
+        if self.failed:
+            line += f", {self.failed} failed"
+        line += f"; {duration(taken)}"
+        if self.finished and done < total:
+            line += f", about {duration(taken / self.finished * (total - done))} left"
+        self.live.update(Group(table, Text(line)), refresh=True)
+
+
+def swept(train: Callable[[Watcher], Sweep], *, quiet: bool, json: bool) -> None:
+    """Sweep under a display, then show what came out; exit with 1 if a run failed, 128 + n after signal n."""
+    watcher: QuietWatcher
+    if quiet or json:
+        watcher = QuietWatcher()
+    elif console().is_terminal:
+        watcher = TerminalWatcher()
+    else:
+        watcher = PlainWatcher()
+    with redirect_stdout(Surviving(sys.stdout)):
+        with watcher:
+            sweep = train(watcher)
+        if quiet:
+            typer.echo(sweep.path)
+        else:
+            show(sweep, json=json)
+    if sweep.signal is not None:
+        raise typer.Exit(128 + sweep.signal)
+    if sweep.failed:
+        raise typer.Exit(1)
+
+
+def show(sweep: Sweep, *, json: bool) -> None:
+    """Print how a sweep stands: the combinations, the best first, what failed and how to go on."""
+    if json:
+        typer.echo(jsonlib.dumps({"folder": str(sweep.path), "completed": sweep.completed, **sweep.summary()}))
+        return
+    out = console().print
+    rows, metric = sweep.rows, sweep.spec.metric
+    known = [row for row in rows if metric in row.metrics]
+    if known:
+        several = ", mean ± standard deviation over seeds" if len(sweep.spec.seeds) > 1 else ""
+        out(f"{metric} of each run's best epoch{several}")
+        out(_summary(sweep))
+        if len(known) > BEST:
+            out(f"... and {len(known) - BEST} more in summary.csv")
+    if different := incomparable(list(sweep.spec.space)):
+        out(
+            f"{metric} does not measure the same where {' or '.join(different)} differs: compare with that in mind"
+        )
+    if sweep.failed:
+        out(f"{len(sweep.failed)} of {sweep.total} runs failed")
+        for outcome in sweep.failed:
+            trial = outcome.trial
+            values = " ".join(f"{key}={said(value)}" for key, value in trial.values.items())
+            out(f"  trial {trial.number:03d}  {values} seed={trial.seed}: {outcome.cause}")
+            out(f"             {short(sweep.path / 'trials' / f'{trial.number:03d}' / 'output.txt')}")
+    done = sum(outcome.state == "completed" for outcome in sweep.outcomes)
+    ended = "interrupted; " if sweep.signal is not None else ""
+    out(f"{ended}{done} of {sweep.total} runs completed")
+    out(f"files in {short(sweep.path)}")
+    for path in sorted([*sweep.path.glob("*.*"), *sweep.path.glob("plots/*.png")]):
+        if not path.name.startswith("."):
+            out(f"  {path.relative_to(sweep.path)}")
+    if not sweep.completed:
+        out(f"\nto go on: genlab resume {short(sweep.path)}")
+
+
+def header(sweep: Sweep) -> list[tuple[str, str]]:
+    """Return what stands above a sweep."""
+    spec = sweep.spec
+    swept = ", ".join(spec.space) or "seeds only"
+    combinations = sweep.total // len(spec.seeds)
+    of = f"{_count(combinations, 'combination')} x {_count(len(spec.seeds), 'seed')}"
+    done = sum(outcome.state == "completed" for outcome in sweep.outcomes)
+    return [
+        ("recipe", spec.recipe),
+        ("sweep", f"{swept}; {spec.search.use} search"),
+        ("runs", f"{_count(sweep.total, 'run')}: {of}{f'; {done} completed before' if done else ''}"),
+        ("folder", str(sweep.path)),
+    ]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def said(value: Json) -> str:
+    """Return a swept value as one would type it, of other than whole numbers four digits."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else jsonlib.dumps(value)
+
+
+def _table(keys: Sequence[str], metric: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("trial", justify="right")
+    for label in labels(keys):
+        table.add_column(label, justify="right")
+    for name in ("seed", "status", "epoch", f"best {metric}", "time"):
+        table.add_column(name, justify="left" if name == "status" else "right", no_wrap=True)
+    return table
+
+
+def _cells(outcome: Outcome, keys: Sequence[str], metric: str) -> list[Text]:
+    values = [said(outcome.trial.values[key]) for key in keys]
+    best = f"{outcome.metrics[metric]:.3f}" if metric in outcome.metrics else ""
+    cells = [f"{outcome.trial.number:03d}", *values, str(outcome.trial.seed)]
+    after = [str(outcome.epoch or ""), best, duration(outcome.seconds)]
+    status = Text(outcome.state, style=STYLES.get(outcome.state, ""))
+    return [*map(Text, cells), status, *map(Text, after)]
+
+
+def _summary(sweep: Sweep) -> Table:
+    metric, rows = sweep.spec.metric, sweep.rows[:BEST]
+    others = [name for name in rows[0].metrics if name.startswith("val/") and name != metric]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for label in labels(list(sweep.spec.space)):
+        table.add_column(label, justify="right")
+    for name in ("runs", metric, *others, "training"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        values = [Text(said(value)) for value in row.values.values()]
+        runs = f"{len(row.seeds)}{f' ({row.failed} failed)' if row.failed else ''}"
+        spreads = [str(row.metrics.get(name, "")) for name in (metric, *others)]
+        table.add_row(*values, runs, *spreads, duration(row.seconds) if row.seeds else "")
+    return table

@@ -1,0 +1,112 @@
+"""The recipe of a run's page: every key as resolved, and where each was written."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from genlab.errors import GenlabError
+from genlab.report.facts import RunFacts
+from genlab.report.page import Content, Html, code, folded, listing, section, tag
+from genlab.source import read_text
+from genlab.tree import Json
+from genlab.wording import dotted
+
+DEFAULT = "default"
+
+# recipes/x.yaml:7, or with the interpolation that was written there: recipes/x.yaml:7, ${latent}
+_PLACE = re.compile(r"(?P<file>.+?)(?P<at>:\d+(?::\d+)?)(?P<more>, .*)?", re.DOTALL)
+_PLAIN = re.compile(r"[A-Za-z_/][\w ./()+-]*")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the resolved recipe: its place in the tree, and its value unless others stand below it."""
+
+    path: tuple[str, ...]
+    value: str | None
+
+    @property
+    def key(self) -> str:
+        """The dotted key."""
+        return dotted(self.path)
+
+
+def entries(tree: Mapping[str, Json], path: tuple[str, ...] = ()) -> Iterator[Entry]:
+    """Return the lines of a resolved recipe; a list is one value."""
+    for name, value in tree.items():
+        here = (*path, str(name))
+        if isinstance(value, dict) and value:
+            yield Entry(here, None)
+            yield from entries(value, here)
+        else:
+            yield Entry(here, as_yaml(value))
+
+
+def as_yaml(value: Json) -> str:
+    """Write a value as a recipe would have it on one line."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(as_yaml, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {as_yaml(item)}' for key, item in value.items())}}}"
+    if isinstance(value, str):
+        return value if _reads_as_text(value) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float):
+        written = repr(value)
+        return written if "." in written or "e" not in written else written.replace("e", ".0e")
+    return json.dumps(value)
+
+
+def _reads_as_text(text: str) -> bool:
+    try:
+        return bool(_PLAIN.fullmatch(text)) and text == text.strip() and read_text(text, "value").plain() == text
+    except GenlabError:
+        return False
+
+
+def recipe(run: RunFacts) -> Html:
+    """Return the resolved recipe, a line per key with its origin, and the recipe as it was written."""
+    if not run.resolved:
+        return section("Recipe", tag("p", "resolved.yaml cannot be read."))
+    places = [origin for origin in run.origins.values() if not origin.startswith((DEFAULT, "override "))]
+    files = sorted({found["file"] for place in places if (found := _PLACE.fullmatch(place))})
+    names = {file: PurePath(file).name for file in files}
+    if len(set(names.values())) < len(files):
+        names = {file: file for file in files}
+    lines = [_line(entry, run.origins, names) for entry in entries(run.resolved)]
+    about: list[Content] = ["Every key that the run was made with, defaults included"]
+    if run.origins:
+        about.append(", and where each was written: file:line, an override, or a default")
+    about.append(".")
+    if full := [file for file in files if names[file] != file]:
+        about += [" Files: ", [[code(file), ", " if file != full[-1] else "."] for file in full]]
+    head = tag("tr", tag("th", "key and value", scope="col"), tag("th", "origin", scope="col"))
+    written = folded("recipe.yaml, as written", listing(run.written, "recipe.yaml")) if run.written else None
+    body = tag("table", tag("thead", head if run.origins else None), tag("tbody", lines), class_="recipe")
+    return section("Recipe", body, written, about=about)
+
+
+def _line(entry: Entry, origins: Mapping[str, str], names: Mapping[str, str]) -> Html:
+    origin = origins.get(entry.key, "") if entry.value is not None else ""
+    name = tag("span", f"{entry.path[-1]}:", class_="name")
+    value = [" ", tag("span", entry.value, class_="value")] if entry.value is not None else None
+    depth = f"depth{min(len(entry.path) - 1, 5)}"
+    key = tag("th", tag("code", name, value), scope="row", class_=depth)
+    if not origins:
+        return tag("tr", key)
+    kind = "default" if origin.startswith(DEFAULT) else None
+    return tag("tr", key, tag("td", _short(origin, names)), class_=kind)
+
+
+def _short(origin: str, names: Mapping[str, str]) -> Content:
+    """Write a place with its file's name alone; an override as it was typed."""
+    if origin.startswith(DEFAULT):
+        return origin
+    if origin.startswith("override "):
+        return ["override ", code(origin.removeprefix("override "))]
+    if found := _PLACE.fullmatch(origin):
+        return [code(f"{names[found['file']]}{found['at']}"), found["more"]]
+    return origin

@@ -1,0 +1,215 @@
+"""The sweep's folder: what is to be done, and, read from the runs in it, what became of it.
+
+``runs/sweeps/<name>/<YYYYMMDD-HHMMSS>-<id>/`` holds ``sweep.json`` (what was asked for), ``recipe.yaml`` (the
+recipe that is varied, resolved), ``trials/000/`` and so on, and in the end ``summary.json``, ``summary.csv`` and
+``plots/``. A trial's folder holds ``trial.json`` (its values and seed), ``recipe.yaml`` (its recipe, resolved:
+what its run was started with), ``output.txt`` (what its processes said) and the run, ``<name>/<run>/``.
+
+No file says what is done: that is what the runs in it say themselves. So nothing can disagree after a crash.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from genlab.errors import RunError
+from genlab.files import explained, replaced_folder, write_json, write_text
+from genlab.lock import Busy, locked
+from genlab.recipe import PartSpec, Recipe
+from genlab.space import Choices, Json, Range
+from genlab.sweep.plan import Combination
+from genlab.writing import written_yaml
+
+SPEC = "sweep.json"
+PATIENCE = 60.0  # seconds to wait for another process that is choosing its next trial
+
+
+class Spec(BaseModel):
+    """The content of ``sweep.json``: what was asked for. It never changes once the sweep has begun.
+
+    recipe: the file that was named. overrides: values of every trial. trials: how many combinations there are to
+    be, at most. metric: what decides which is best, lower is better. jobs,
+    device: what was asked for first; another process may choose others.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: Literal[1] = 1
+    name: str
+    command: str
+    recipe: str
+    overrides: dict[str, Json]
+    space: dict[str, Choices | Range]
+    seeds: tuple[int, ...]
+    search: PartSpec
+    trials: int
+    metric: str
+    jobs: int
+    device: str
+
+    def same(self, other: Spec) -> bool:
+        """Whether two ask for the same trials, the recipe aside."""
+        fixed = {"version", "name", "space", "seeds", "search", "trials", "metric"}
+        return self.model_dump(include=fixed) == other.model_dump(include=fixed)
+
+
+class Trial(BaseModel):
+    """The content of ``trial.json``: one run. number: of it; combination: of its values, which seeds share."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    number: int
+    combination: int
+    values: dict[str, Json]
+    seed: int
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class TrialFolder:
+    """One trial's folder."""
+
+    path: Path
+
+    @property
+    def number(self) -> int:
+        """The trial's number."""
+        return int(self.path.name)
+
+    @property
+    def recipe(self) -> Path:
+        """The trial's recipe."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def output(self) -> Path:
+        """What the trial's processes said."""
+        return self.path / "output.txt"
+
+    def trial(self) -> Trial:
+        """Read which trial it is."""
+        return _read(self.path / "trial.json", Trial)
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """A sweep's folder."""
+
+    path: Path
+
+    @classmethod
+    def new(cls, root: Path, name: str) -> SweepFolder:
+        """Return a folder for a new sweep; nothing is written yet."""
+        stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        return cls(root.absolute() / "sweeps" / name / stamp)
+
+    @classmethod
+    def of(cls, path: Path) -> SweepFolder:
+        """Return the sweep in a folder; raise ``RunError`` if there is none."""
+        folder = cls(path.absolute())
+        folder.spec()
+        return folder
+
+    def create(self, spec: Spec, recipe: Recipe, plan: Sequence[Combination]) -> None:
+        """Write what is to be done: all of it, or, after a crash, nothing that counts as a sweep."""
+        with explained(self.path):
+            self.trials.mkdir(parents=True)
+        write_text(self.path / "recipe.yaml", recipe.to_yaml())
+        for number, each in enumerate(plan):
+            self.write(each, number)
+        write_json(self.path / SPEC, spec.model_dump(mode="json"))
+
+    @property
+    def trials(self) -> Path:
+        """The folder of trials."""
+        return self.path / "trials"
+
+    def spec(self) -> Spec:
+        """Read what was asked for."""
+        return _read(self.path / SPEC, Spec)
+
+    def each(self) -> list[TrialFolder]:
+        """Return the trials that there are, in order."""
+        found = [path for path in self.trials.glob("[0-9]*") if path.name.isdecimal()]
+        return sorted(map(TrialFolder, found), key=lambda trial: trial.number)
+
+    def write(self, combination: Combination, number: int) -> None:
+        """Write the trials of a combination, one for each seed, as far as they are not there.
+
+        Only while ``proposing``, or before there is a sweep.
+        """
+        count = len(combination.recipes)
+        for i, recipe in enumerate(combination.recipes):
+            trial = Trial(
+                number=number * count + i, combination=number, values=dict(combination.values), seed=recipe.seed
+            )
+            path = self.trials / f"{trial.number:03d}"
+            if not path.exists():
+                with replaced_folder(path) as new:
+                    write_text(new / "recipe.yaml", written_yaml(_quoted(recipe.written()), {}))
+                    write_json(new / "trial.json", trial.model_dump(mode="json"))
+
+    @contextmanager
+    def proposing(self) -> Iterator[None]:
+        """Be the only process that adds trials, for a block; wait for another that does."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with locked(self.trials):
+                    yield
+                return
+            except Busy:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
+
+
+def sweeps(folder: Path) -> list[SweepFolder]:
+    """Return the sweeps that lie in a folder, newest first."""
+    return [SweepFolder(path.parent) for path in sorted(folder.glob(f"*/{SPEC}"), reverse=True)]
+
+
+def is_sweep(path: Path) -> bool:
+    """Whether a folder is a sweep's."""
+    with suppress(OSError, ValueError):
+        return (path / SPEC).is_file()
+    return False
+
+
+def same_recipe(folder: SweepFolder, recipe: Recipe) -> bool:
+    """Whether a sweep varies this very recipe."""
+    try:
+        return (folder.path / "recipe.yaml").read_text("utf-8") == recipe.to_yaml()
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _quoted(value: Any) -> Any:
+    """Return plain values whose texts mean themselves when a recipe is read: ``$${`` for ``${``."""
+    if isinstance(value, dict):
+        return {key: _quoted(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_quoted(item) for item in value]
+    return value.replace("${", "$${") if isinstance(value, str) else value
+
+
+def _read(path: Path, model: type[Model]) -> Model:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RunError(f"{path}: no sweep can be read there ({error.strerror})") from None
+    except ValidationError:
+        raise RunError(f"{path}: damaged, or written by another version of genlab") from None
+    except ValueError:
+        raise RunError(f"{str(path)!r}: not a path") from None
