@@ -27,7 +27,9 @@ def build_data(recipe: Recipe, registry: Registry) -> DataSource:
     shape = getattr(data, "x_shape", None)
     if not isinstance(shape, tuple) or not shape or not all(isinstance(n, int) and n > 0 for n in shape):
         raise PartError(
-            f"data {recipe.data.use!r} has x_shape {shape!r}; a tuple of positive integers is expected"
+            f"data {recipe.data.use!r} has x_shape {shape!r}; a tuple of positive integers is expected, "
+            "(1, 28, 28) for example",
+            "data",
         )
     return data
 
@@ -39,14 +41,32 @@ def build_model(recipe: Recipe, x_shape: tuple[int, ...], registry: Registry) ->
     likelihood comes first, because it says what the decoder must produce.
     """
     with seeded(recipe.seed, torch.device("cpu")):
-        likelihood = cast(Likelihood, _part("likelihood", recipe.likelihood, (x_shape,), registry))
-        prior = cast(Prior, _part("prior", recipe.prior, (recipe.latent,), registry))
-        encoder = cast(Encoder, _part("encoder", recipe.encoder, (x_shape, recipe.latent), registry))
-        out_shape = decoder_out_shape(likelihood, x_shape)
-        decoder = cast(Decoder, _part("decoder", recipe.decoder, (recipe.latent, out_shape), registry))
+        encoder, decoder, prior, likelihood = _model_parts(recipe, x_shape, registry)
     model = LatentModel(encoder, decoder, prior, likelihood, x_shape=x_shape, latent=recipe.latent)
     model.recipe = recipe
     return model
+
+
+def parameter_counts(recipe: Recipe, x_shape: tuple[int, ...], registry: Registry) -> dict[str, int]:
+    """Return how many parameters each part of the model will have, without the memory for any of them.
+
+    Raises whatever a part raises that cannot be built on torch's meta device.
+    """
+    with torch.device("meta"):
+        parts = _model_parts(recipe, x_shape, registry)
+    kinds = ("encoder", "decoder", "prior", "likelihood")
+    return {kind: sum(p.numel() for p in part.parameters()) for kind, part in zip(kinds, parts, strict=True)}
+
+
+def _model_parts(
+    recipe: Recipe, x_shape: tuple[int, ...], registry: Registry
+) -> tuple[Encoder, Decoder, Prior, Likelihood]:
+    likelihood = cast(Likelihood, _part("likelihood", recipe.likelihood, (x_shape,), registry))
+    prior = cast(Prior, _part("prior", recipe.prior, (recipe.latent,), registry))
+    encoder = cast(Encoder, _part("encoder", recipe.encoder, (x_shape, recipe.latent), registry))
+    out_shape = decoder_out_shape(likelihood, x_shape)
+    decoder = cast(Decoder, _part("decoder", recipe.decoder, (recipe.latent, out_shape), registry))
+    return encoder, decoder, prior, likelihood
 
 
 def build_objective(recipe: Recipe, registry: Registry) -> Objective:
@@ -96,5 +116,7 @@ def _part(kind: str, spec: PartSpec, positional: tuple[Any, ...], registry: Regi
         return part.cls(*positional, **options)
     except GenlabError:
         raise
-    except (ValueError, TypeError, RuntimeError, OverflowError, MemoryError) as error:
-        raise PartError(f"{kind} {spec.use!r} cannot be built: {error}") from error
+    except Exception as error:
+        # ValueErrors are addressed to whoever wrote the recipe; of others the type is half of what they say.
+        said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise PartError(f"{kind} {spec.use!r} cannot be built: {said}", kind) from error

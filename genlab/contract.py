@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.distributions import Distribution, kl_divergence
 
 from genlab.errors import GenlabError, PartError
-from genlab.interfaces import Likelihood
+from genlab.interfaces import Likelihood, Terms
 from genlab.seeds import seeded
 
 if TYPE_CHECKING:
+    from genlab.interfaces import Objective
     from genlab.model import LatentModel
 
 BATCH = 2
@@ -26,7 +27,8 @@ def decoder_out_shape(likelihood: Likelihood | type[Likelihood], x_shape: tuple[
     if not isinstance(params, int) or params < 1:
         name = likelihood.__name__ if isinstance(likelihood, type) else _name(likelihood)
         raise PartError(
-            f"likelihood {name}: params is {params!r}; the number of parameters per element of x is expected"
+            f"likelihood {name}: params is {params!r}; the number of parameters per element of x is expected",
+            "likelihood",
         )
     return (params * x_shape[0], *x_shape[1:])
 
@@ -37,99 +39,153 @@ def check_fit(model: LatentModel) -> bool:
     Random state and training mode are left as they were. Raises ``PartError`` naming the two parts that
     disagree.
     """
-    device, training = model.device, model.training
+    training = model.training
     model.eval()
     try:
-        with torch.no_grad(), seeded(0, device):
-            return _walk(model, device)
+        with torch.no_grad(), seeded(0, model.device):
+            return check_pass(model, torch.zeros(BATCH, *model.x_shape, device=model.device))
     finally:
         model.train(training)
 
 
-def _walk(model: LatentModel, device: torch.device) -> bool:
-    encoder, decoder = _name(model.encoder), _name(model.decoder)
-    prior_name, likelihood = _name(model.prior), _name(model.likelihood)
+def check_pass(model: LatentModel, x: Tensor) -> bool:
+    """Check one pass of x ``(B, *x_shape)`` in the model's present mode, as ``check_fit`` does."""
+    encoder, decoder = f"encoder {_name(model.encoder)}", f"decoder {_name(model.decoder)}"
+    prior_name, likelihood = f"prior {_name(model.prior)}", f"likelihood {_name(model.likelihood)}"
+    latent = f"the recipe's latent size is {model.latent}"
+    batch = len(x)
 
-    x = torch.zeros(BATCH, *model.x_shape, device=device)
-    with _blamed(f"encoder {encoder}", f"x of shape {tuple(x.shape)}"):
+    with blamed(encoder, f"x of shape {tuple(x.shape)}", "encoder"):
         q = model.encoder(x)
-    _expect(q, f"encoder {encoder}", (BATCH,), (model.latent,), f"the recipe's latent size is {model.latent}")
+    _expect(q, encoder, (batch,), (model.latent,), latent)
     if not q.has_rsample:
         raise PartError(
-            f"encoder {encoder} returns {_name(q)}, which has no rsample; gradients could not reach its parameters"
+            f"{encoder} returns {_name(q)}, which has no rsample; gradients could not reach its parameters: "
+            "return one that has, genlab.diagonal_normal(mean, log_var) for example",
+            "encoder",
         )
 
-    with _blamed(f"prior {prior_name}", "nothing"):
+    with blamed(prior_name, "nothing", "prior"):
         prior = model.prior()
-    _expect(prior, f"prior {prior_name}", (), (model.latent,), f"the recipe's latent size is {model.latent}")
+    _expect(prior, prior_name, (), (model.latent,), latent)
 
-    with _blamed(f"the {_name(q)} of encoder {encoder}", "rsample()"):
+    with blamed(f"the {_name(q)} of {encoder}", "rsample()", "encoder"):
         z = q.rsample()
-    with _blamed(f"decoder {decoder}", f"z of shape {tuple(z.shape)}"):
+    with blamed(decoder, f"z of shape {tuple(z.shape)}", "decoder"):
         h = model.decoder(z)
     if not isinstance(h, Tensor):
-        raise PartError(f"decoder {decoder} returns {_name(h)}; a tensor is expected")
-    wanted = (BATCH, *decoder_out_shape(model.likelihood, model.x_shape))
+        raise PartError(f"{decoder} returns {_name(h)}; a tensor is expected", "decoder")
+    wanted = (batch, *decoder_out_shape(model.likelihood, model.x_shape))
     if tuple(h.shape) != wanted:
         raise PartError(
-            f"decoder {decoder} returns shape {tuple(h.shape)}, but likelihood {likelihood} needs {wanted} "
-            f"({model.likelihood.params} per element of x {model.x_shape})"
+            f"{decoder} returns shape {tuple(h.shape)}, but {likelihood} needs {wanted} "
+            f"({model.likelihood.params} per element of x {model.x_shape}); the decoder is told so, as "
+            f"out_shape {wanted[1:]}",
+            "decoder",
         )
-    with _blamed(f"likelihood {likelihood}", f"h of shape {tuple(h.shape)} from decoder {decoder}"):
+    with blamed(likelihood, f"h of shape {tuple(h.shape)} from {decoder}", "likelihood"):
         p = model.likelihood(h.float())
-    _expect(p, f"likelihood {likelihood}", (BATCH,), model.x_shape, f"the data's x_shape is {model.x_shape}")
+    _expect(p, likelihood, (batch,), model.x_shape, f"the data's x_shape is {model.x_shape}")
 
-    between = f"KL(q || prior) of encoder {encoder} and prior {prior_name}"
-    with _blamed(between, f"{_name(q)} and {_name(prior)}"):
+    between = f"KL(q || prior) of {encoder} and {prior_name}"
+    with blamed(between, f"{_name(q)} and {_name(prior)}"):
         try:
             kl = kl_divergence(q, prior)
         except NotImplementedError:
             return False
-    if tuple(kl.shape) != (BATCH,):
-        raise PartError(f"{between} has shape {tuple(kl.shape)}; {(BATCH,)}, one number per example, is expected")
+    if tuple(kl.shape) != (batch,):
+        raise PartError(f"{between} has shape {tuple(kl.shape)}; {(batch,)}, one number per example, is expected")
     return True
 
 
+def check_probabilities(model: LatentModel, x: Tensor) -> None:
+    """Check densities at x ``(B, *x_shape)``: one float32 number per example.
+
+    Raises ``PartError`` naming the part that computes them otherwise, in half precision for example.
+    """
+    encoder, prior = f"encoder {_name(model.encoder)}", f"prior {_name(model.prior)}"
+    likelihood = f"likelihood {_name(model.likelihood)}"
+    with torch.no_grad(), seeded(0, model.device):
+        with blamed(encoder, f"x of shape {tuple(x.shape)}", "encoder"):
+            q = model.q(x)
+            z = q.rsample()
+        p = model.p(z)
+        densities: list[tuple[str, str, str, Callable[[], Tensor]]] = [
+            (encoder, "encoder", "log_prob of its own z", lambda: q.log_prob(z)),
+            (prior, "prior", "log_prob of z", lambda: model.prior().log_prob(z)),
+            (likelihood, "likelihood", "log_prob of x", lambda: p.log_prob(x)),
+        ]
+        _float32(encoder, "encoder", z)
+        for who, kind, what, density in densities:
+            with blamed(who, what, kind):
+                value = density()
+            _float32(who, kind, value)
+            if tuple(value.shape) != (len(x),):
+                raise PartError(
+                    f"{who}: {what} has shape {tuple(value.shape)}; {(len(x),)}, one number per example, "
+                    "is expected",
+                    kind,
+                )
+
+
+def check_objective(objective: Objective, model: LatentModel, x: Tensor) -> Terms:
+    """Return the terms of x ``(B, *x_shape)``, or raise ``PartError`` if they are not what an objective returns.
+
+    Gradients are recorded if the caller lets them. Random state is left as it was.
+    """
+    who = f"objective {_name(objective)}"
+    with seeded(0, model.device), blamed(who, f"x of shape {tuple(x.shape)}", "objective"):
+        terms: object = objective(model, x)
+    if not isinstance(terms, Terms):
+        raise PartError(f"{who} returns {_name(terms)}; genlab.Terms(loss, logs) is expected", "objective")
+    for name, value in {"loss": terms.loss, **terms.logs}.items():
+        if not isinstance(value, Tensor) or value.ndim:
+            given = f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {_name(value)}"
+            raise PartError(
+                f"{who}: {name} is {given}; a 0-dim tensor, the mean over the batch, is expected: "
+                f"{'take .mean()' if isinstance(value, Tensor) else 'leave it on the device, without .item()'}",
+                "objective",
+            )
+    return terms
+
+
 @contextmanager
-def _blamed(who: str, given: str) -> Iterator[None]:
+def blamed(who: str, given: str, kind: str = "") -> Iterator[None]:
     """Turn whatever a part raises into an error that names it."""
     try:
         yield
     except GenlabError:
         raise
     except Exception as error:
-        raise PartError(f"{who} fails on {given}: {_name(error)}: {error}") from error
+        raise PartError(f"{who} fails on {given}: {_name(error)}: {error}", kind) from error
 
 
 def _expect(value: object, who: str, batch: tuple[int, ...], event: tuple[int, ...], because: str) -> None:
+    kind = who.partition(" ")[0]
     if not isinstance(value, Distribution):
-        raise PartError(f"{who} returns {_name(value)}; a torch.distributions.Distribution is expected")
-    if (tuple(value.batch_shape), tuple(value.event_shape)) != (batch, event):
+        raise PartError(f"{who} returns {_name(value)}; a torch.distributions.Distribution is expected", kind)
+    found_batch, found_event = tuple(value.batch_shape), tuple(value.event_shape)
+    if (found_batch, found_event) != (batch, event):
+        message = (
+            f"{who} returns a distribution of batch shape {found_batch} and event shape {found_event}; "
+            f"batch {batch} and event {event} are expected: {because}"
+        )
+        if found_batch + found_event == batch + event and len(found_batch) > len(batch):
+            count = len(found_batch) - len(batch)
+            message += f"; torch.distributions.Independent(..., {count}) makes an event of the last axes"
+        elif kind in ("encoder", "prior") and len(found_event) == 1:
+            message += f", which the {kind} is given as `latent`"
+        raise PartError(message, kind)
+
+
+def _float32(who: str, kind: str, value: Tensor) -> None:
+    if value.dtype != torch.float32:
         raise PartError(
-            f"{who} returns a distribution of batch shape {tuple(value.batch_shape)} and event shape "
-            f"{tuple(value.event_shape)}; batch {batch} and event {event} are expected: {because}"
+            f"{who} computes in {value.dtype}; probabilities are float32: call .float() on the network's "
+            "output before building the distribution",
+            kind,
         )
 
 
 def _name(value: object) -> str:
     return type(value).__name__
-
-
-def check_dtypes(model: LatentModel, x: torch.Tensor) -> None:
-    """Raise ``PartError`` if a part computes probabilities of x ``(B, *x_shape)`` in half precision."""
-    with torch.no_grad(), seeded(0, model.device):
-        q = model.q(x)
-        z = q.rsample()
-        p = model.p(z)
-        found = {
-            f"encoder {_name(model.encoder)}": (z, q.log_prob(z)),
-            f"prior {_name(model.prior)}": (model.prior().log_prob(z),),
-            f"likelihood {_name(model.likelihood)}": (p.log_prob(x),),
-        }
-    for who, values in found.items():
-        for value in values:
-            if value.dtype != torch.float32:
-                raise PartError(
-                    f"{who} computes in {value.dtype}; probabilities are float32: call .float() on the network's "
-                    "output before building the distribution"
-                )

@@ -23,11 +23,25 @@ class PluginError(GenlabError):
 
 
 class PartError(GenlabError):
-    """Parts that do not fit together, or that break their interface's contract."""
+    """Parts that do not fit together, or that break their interface's contract.
+
+    kind: of the part that is to blame, ``"encoder"`` for example; empty where it is not one alone.
+    """
+
+    def __init__(self, message: str, kind: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class DataError(GenlabError):
-    """Data that is absent, damaged or unusable."""
+    """Data that is absent, damaged or unusable.
+
+    absent: it is simply not on this machine, and may be fetched.
+    """
+
+    def __init__(self, message: str, *, absent: bool = False) -> None:
+        super().__init__(message)
+        self.absent = absent
 
 
 class DeviceError(GenlabError):

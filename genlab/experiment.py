@@ -10,6 +10,7 @@ from pathlib import Path
 
 from genlab.device import available
 from genlab.errors import GenlabError, RecipeError
+from genlab.folders import runs_root
 from genlab.lock import locked
 from genlab.opening import open_recipe
 from genlab.overrides import as_typed
@@ -17,11 +18,12 @@ from genlab.plugins import installed
 from genlab.prepare import Prepared, prepare
 from genlab.recipe import Recipe
 from genlab.resolving import overridden
-from genlab.runs import RunDirectory, known_runs, runs_root
+from genlab.runs import RunDirectory, known_runs
 from genlab.session import Run, Session, Watched, accounted_for
 from genlab.train.callbacks import Callback
 from genlab.train.options import RunnerOption
 from genlab.train.signals import StopRequest
+from genlab.tree import Place, tree_of
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +69,7 @@ def run(
     command = shlex.join(
         ["genlab", "run", str(recipe), *(f"{key}={as_typed(value)}" for key, value in given.items())]
     )
-    prepared = prepare(opened.recipe, device, where=opened.name, command=command)
+    prepared = prepare(opened.recipe, device, tree=opened.tree, command=command)
     directory = RunDirectory.create(root, opened, prepared.environment)
     with locked(directory.path):
         return Session(prepared, directory, opened.recipe.train.runner, watched).run()
@@ -128,7 +130,7 @@ def _resume(
         prepared = prepare(
             recipe,
             before.on if same else device,
-            where=str(directory.path / "resolved.yaml"),
+            tree=tree_of({}, Place(str(directory.path / "resolved.yaml"))),
             command=before.command,
         )
         runner: RunnerOption = before.runner if prepared.environment.on == before.on else recipe.train.runner

@@ -42,7 +42,7 @@ class _Extension:
             return tree
         trail = (*trail, file)
         base: Node | None = None
-        for reference, place in _references(tree.value[KEY][1]):
+        for reference, place in _references(*tree.value[KEY]):
             try:
                 path = self.find(reference, file.parent)
                 text = file_text(path)
@@ -67,13 +67,13 @@ def check_is_mapping(tree: Node) -> None:
         raise located(tree.place, f"the recipe is {what}; `key: value` lines are expected, `name:` first")
 
 
-def _references(node: Node) -> list[tuple[str, Place]]:
+def _references(key: Place, node: Node) -> list[tuple[str, Place]]:
+    expected = "a recipe file, the name of an installed recipe, or a list of them is expected"
     items = node.value if isinstance(node.value, list) else [node]
     for item in items:
+        place = key if item.value is None and item is node else item.place
         if not isinstance(item.value, str) or not item.value:
-            raise located(
-                item.place,
-                f"{KEY}: {shown(item.plain())} given; a recipe file, the name of an installed recipe, or a list "
-                "of them is expected",
-            )
+            raise located(place, f"{KEY}: {shown(item.plain())} given; {expected}")
+        if "://" in item.value:
+            raise located(place, f"{KEY}: {shown(item.value)}: nothing is fetched; {expected}")
     return [(str(item.value), item.place) for item in items]

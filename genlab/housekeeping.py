@@ -20,8 +20,9 @@ from genlab.digest import Digest, digest, instant
 from genlab.errors import RunError
 from genlab.files import explained
 from genlab.finding import run_called, runs_below
+from genlab.folders import runs_root
 from genlab.lock import locked
-from genlab.runs import RunDirectory, forget, known_runs, run_folders, runs_root
+from genlab.runs import RunDirectory, forget, known_runs, run_folders
 from genlab.wording import printable
 
 REMOVED = "removed"

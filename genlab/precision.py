@@ -70,7 +70,7 @@ def resolve_precision(name: Name, device: Device) -> Precision:
 def in_float32(q: Distribution) -> Distribution:
     """Return a distribution whose parameters are float32: ``q`` itself if they are.
 
-    One that hides its parameters is returned as it is; ``genlab.contract.check_dtypes`` finds it before
+    One that hides its parameters is returned as it is; ``genlab.contract.check_probabilities`` finds it before
     training.
     """
     if isinstance(q, DiagonalNormal):

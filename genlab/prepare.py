@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from genlab.blame import check_monitors, placed
 from genlab.build import build_data, build_model, build_objective, build_optimizer, build_schedule
-from genlab.contract import check_dtypes
+from genlab.contract import check_objective, check_probabilities
 from genlab.data import Batches, fits, read_split
 from genlab.device import Device, resolve
 from genlab.environment import Environment, capture
 from genlab.errors import RecipeError
-from genlab.interfaces import DataSource, Examples, Objective, Schedule
+from genlab.interfaces import DataSource, Examples, Objective, Schedule, Terms
 from genlab.model import LatentModel
 from genlab.plugins import installed
 from genlab.precision import resolve_precision
 from genlab.recipe import Recipe
-from genlab.seeds import seeded
 from genlab.train.allocator import keep_freed_memory
 from genlab.train.options import RunnerOption
-from genlab.wording import suggest
+from genlab.tree import Node
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,16 @@ class Prepared:
     environment: Environment
 
 
-def prepare(recipe: Recipe, device: str, *, where: str, command: str) -> Prepared:
+def prepare(recipe: Recipe, device: str, *, tree: Node, command: str) -> Prepared:
     """Build, place and check; raise ``GenlabError`` for every mistake in the input.
 
-    where: the recipe's file, for messages. command: what makes this run, for the records.
+    tree: the recipe as it is written, for messages. command: what makes this run, for the records.
     """
+    with placed(tree):
+        return _prepare(recipe, device, tree, command)
+
+
+def _prepare(recipe: Recipe, device: str, tree: Node, command: str) -> Prepared:
     plugins = installed()
     registry = plugins.registry
     options = recipe.train
@@ -72,8 +76,8 @@ def prepare(recipe: Recipe, device: str, *, where: str, command: str) -> Prepare
     )  # fmt: skip
     val = Batches(val_examples.x, data.prepare, options.eval_batch_size, device=on, stream=stream)
     x = next(iter(val))[:2]
-    check_dtypes(model, x)
-    _check_monitors(recipe, _metrics(model, objective, x), where)
+    check_probabilities(model, x)
+    check_monitors(recipe, _terms(model, objective, x), tree)
     params = [p for p in (*model.parameters(), *objective.parameters()) if p.requires_grad]
     optimizer = build_optimizer(recipe, params, registry, fused=on.can.fused)
     return Prepared(
@@ -106,25 +110,12 @@ def _check_runner(name: RunnerOption, device: Device) -> None:
         )
 
 
-def _metrics(model: LatentModel, objective: Objective, x: Tensor) -> list[str]:
-    """Return the names of the metrics that there will be."""
+def _terms(model: LatentModel, objective: Objective, x: Tensor) -> Terms:
+    """Return the terms of an evaluation."""
     model.eval()
     objective.eval()
-    with torch.no_grad(), seeded(0, model.device):
-        terms = objective(model, x)
+    with torch.no_grad():
+        terms = check_objective(objective, model, x)
     model.train()
     objective.train()
-    return [f"{split}/{name}" for split in ("train", "val") for name in ("loss", *terms.logs)]
-
-
-def _check_monitors(recipe: Recipe, known: Sequence[str], where: str) -> None:
-    """Raise ``RecipeError`` if early stopping or a schedule watches a metric that there will not be."""
-    watched = {"schedule.monitor": recipe.schedule.options.get("monitor")}
-    if recipe.train.early_stopping is not None:
-        watched["train.early_stopping.monitor"] = recipe.train.early_stopping.monitor
-    for key, monitor in watched.items():
-        if isinstance(monitor, str) and monitor not in known:
-            raise RecipeError(
-                f"{where}: {key}: unknown metric {monitor!r}; {suggest(monitor, list(known))}"
-                f"this objective has {', '.join(known)}"
-            )
+    return terms

@@ -69,8 +69,8 @@ class _Resolver:
         assert isinstance(written, dict)  # whoever makes a tree sees to it
         plain = {key: entry for key, entry in written.items() if key not in PARTS}
         values = _kept(plain, Allowed.by(Recipe))
-        if "trackers" in values and isinstance(trackers := written["trackers"][1].value, list):
-            values["trackers"] = [self.part("tracker", node, ("trackers", i)) for i, node in enumerate(trackers)]
+        if "trackers" in values:
+            values["trackers"] = self.trackers(written["trackers"][1])
         for kind in PARTS:
             default = Recipe.model_fields[kind].default
             node = written[kind][1] if kind in written else None
@@ -85,6 +85,15 @@ class _Resolver:
         if self.problems:
             raise RecipeError(_listed(self.problems))
         return recipe
+
+    def trackers(self, node: Node) -> list[Json]:
+        """Validate the list of trackers; return it as ``part`` does each."""
+        if isinstance(node.value, list):
+            return [self.part("tracker", item, ("trackers", i)) for i, item in enumerate(node.value)]
+        expected = "a list, each a name or {use: name, option: value}, is expected"
+        given = f"{shown(node.plain())} given; {expected}; installed: {self.names('tracker')}"
+        self.problem(("trackers",), given)
+        return []
 
     def part(self, kind: str, node: Node, path: Steps) -> dict[str, JsonValue]:
         """Validate a part, nested parts included; return it as written with defaults, or a stand-in."""
@@ -115,6 +124,13 @@ class _Resolver:
             elif option in part.defaults:
                 default = tree_of(part.defaults[option], node.place)
                 options[option] = self.part(nested_kind, default, (*path, option))
+        for option, nested_kind in part.nested.items():
+            if option not in options:
+                where = replace(self.tree.place_of(path), text="")
+                expected = "a name or {use: name, option: value} is expected"
+                problem = f"required, but not given; {expected}; installed: {self.names(nested_kind)}"
+                self.problems[Problem(where, (*path, option), problem)] = None
+                options[option] = "?"
         try:
             return {"use": name, **part.plain(options)}
         except ValidationError as error:
@@ -141,6 +157,8 @@ class _Resolver:
                 known = allowed.at(steps[:-1]).names
                 known = [KEY, *known] if model is Recipe and len(loc) == 1 else known
                 near = suggest(str(loc[-1]), known)
+                if loc[-1] == "<<":
+                    near = "there are no merge keys in YAML 1.2, but a recipe can extend another; "
                 self.problem((*path, *loc), f"unknown option; {near}allowed: {', '.join(known) or 'none'}")
             else:
                 self.problem(found, finding(item, node.plain(), allowed.at(steps)))

@@ -24,11 +24,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from platformdirs import user_state_path
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from genlab.errors import RunError
 from genlab.files import explained, previous, write_json, write_text
+from genlab.folders import runs_root, state_root
 
 if TYPE_CHECKING:  # they bring torch, which looking at runs does not need
     from genlab.environment import Environment
@@ -209,11 +209,6 @@ def timing_json(record: Record) -> dict[str, float]:
     }
 
 
-def runs_root() -> Path:
-    """Where new runs go: ``GENLAB_RUNS``, else ``runs`` in the current directory."""
-    return Path(os.environ.get("GENLAB_RUNS") or "runs")
-
-
 def known_runs(name: str | None = None) -> list[tuple[RunDirectory, Status]]:
     """Return the runs of this user that still exist, newest first: of one name, or all."""
     found: dict[Path, Status] = {}
@@ -246,14 +241,9 @@ def forget(run: Path) -> None:
                 note.unlink()
 
 
-def _state_folder() -> Path:
-    chosen = os.environ.get("GENLAB_STATE")
-    return (Path(chosen) if chosen else user_state_path("genlab")) / "runs"
-
-
 def _note(run: Path) -> None:
     """Remember a run's path; one small file each, so that processes cannot disturb one another."""
-    folder = _state_folder()
+    folder = state_root() / "runs"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / hashlib.sha256(str(run).encode()).hexdigest()[:24], f"{run}\n")
@@ -264,7 +254,7 @@ def _note(run: Path) -> None:
 def _noted() -> Iterator[tuple[Path, Path]]:
     """Yield each note and the path in it."""
     try:
-        notes = sorted(_state_folder().iterdir())
+        notes = sorted((state_root() / "runs").iterdir())
     except OSError:
         return
     for note in notes:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import genlab
 from genlab.build import build_data, build_model
-from genlab.contract import check_dtypes
+from genlab.contract import check_probabilities
 from genlab.device import _UNKNOWN, Device, resolve
 from genlab.errors import DeviceError, PartError
 from genlab.interfaces import Encoder, Objective, Terms
@@ -143,10 +143,10 @@ def test_a_part_whose_probabilities_stay_in_half_precision_is_named_before_train
         Hidden((1, 2, 2), 2), MLPDecoder(2, (1, 2, 2)), StandardNormal(2), BernoulliLikelihood((1, 2, 2)),
         x_shape=(1, 2, 2), latent=2,
     )  # fmt: skip
-    check_dtypes(model, torch.rand(2, 1, 2, 2))
+    check_probabilities(model, torch.rand(2, 1, 2, 2))
     model.precision = resolve_precision("bf16", CPU)
     with pytest.raises(PartError, match=r"encoder Hidden computes in torch.bfloat16.*call .float\(\)"):
-        check_dtypes(model, torch.rand(2, 1, 2, 2))
+        check_probabilities(model, torch.rand(2, 1, 2, 2))
 
 
 def test_float32_distributions_are_passed_on_untouched() -> None:

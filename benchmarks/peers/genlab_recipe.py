@@ -21,6 +21,7 @@ from genlab.train.loop import fit
 from genlab.train.rate import LearningRate
 from genlab.train.signals import StopRequest
 from genlab.train.state import TrainState
+from genlab.tree import Place, tree_of
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "mnist_cvae.yaml"
 
@@ -52,7 +53,7 @@ def prepared(folder: Path, epochs: int, seed: int) -> Prepared:
         raw.parent.mkdir()
         raw.symlink_to(folder.absolute())
         recipe = open_recipe(RECIPE, {**changes, "data.root": root}, registry=installed().registry).recipe
-        return prepare(recipe, "cpu", where=str(RECIPE), command="")
+        return prepare(recipe, "cpu", tree=tree_of({}, Place(str(RECIPE))), command="")
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ from genlab.cli import (
     data,
     devices,
     diff,
+    doctor,
     evaluate,
     init,
     ls,
@@ -28,9 +30,23 @@ from genlab.cli import (
     schema,
     show,
     sweep,
+    validate,
 )
 from genlab.cli.streams import forgive_encodings
 from genlab.errors import GenlabError
+
+EPILOG = """\b
+`genlab COMMAND --help` shows an example of each. --debug, anywhere, shows the
+traceback of an error.
+
+\b
+Exit codes:
+  0    done
+  1    training failed, or `doctor` found a problem
+  2    a mistake in the input: what and where is on standard error
+  130  interrupted by Ctrl-C; 143 by SIGTERM"""
+
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # which typer does not export
 
 app = typer.Typer(
     name="genlab",
@@ -39,8 +55,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="--debug anywhere shows the traceback of an error. Exit codes: 0 done, 1 training failed, "
-    "2 a mistake in the input, 130 interrupted (143 by SIGTERM).",
+    epilog=EPILOG,
 )
 app.command("run")(run.command)
 app.command("resume")(resume.command)
@@ -48,6 +63,7 @@ app.command("sweep")(sweep.command)
 app.command("init")(init.command)
 app.command("cp")(cp.command)
 app.command("schema")(schema.command)
+app.command("validate")(validate.command)
 app.command("show")(show.command)
 app.command("diff")(diff.command)
 app.command("compare")(compare.command)
@@ -57,6 +73,7 @@ app.command("plot")(plot.command)
 app.command("report")(report.command)
 app.command("eval")(evaluate.command)
 app.command("devices")(devices.command)
+app.command("doctor")(doctor.command)
 app.add_typer(data.app, name="data")
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(runs.app, name="runs")
@@ -83,19 +100,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
     forgive_encodings()
     _show_progress_messages()
     try:
-        app([argument for argument in given if argument != "--debug"])
+        code = app([a for a in given if a != "--debug"], prog_name="genlab", standalone_mode=False)
+        sys.exit(code or 0)
+    except _UsageError as error:
+        typer.echo(usage(error), err=True)
+        sys.exit(2)
     except GenlabError as error:
         if debug:
             raise
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted", err=True)
         sys.exit(130)
     except BrokenPipeError:
         # Whoever read our output has gone, as in `genlab ls | head`; nobody is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+
+
+def usage(error: Exception) -> str:
+    """Say in one line what is wrong with a command line; typer's own message has four."""
+    said: str = error.format_message()  # type: ignore[attr-defined]
+    context: typer.Context | None = getattr(error, "ctx", None)
+    if context is not None and said == context.get_help():  # a group of commands without a command
+        return said
+    possible = getattr(error, "possibilities", None)
+    if possible:
+        said = f"{said.partition(' (')[0]}; did you mean {possible[0]}?"
+    elif match := re.fullmatch(r"No such command '(.*\.ya?ml)'\.?.*", said):
+        said = f"no such command '{match[1]}'; did you mean genlab run {match[1]}?"
+    said = said.replace(". Did you", "; did you").replace("Input should be", "it must be")
+    said = " ".join((said[:1].lower() + said[1:]).split()).rstrip(".")
+    command = context.command_path if context else "genlab"
+    return f"error: {said}{'' if said.endswith('?') else ';'} see {command} --help"
 
 
 def _show_progress_messages() -> None:

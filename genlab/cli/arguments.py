@@ -8,11 +8,17 @@ from typing import Annotated
 
 import typer
 
+from genlab.cli import completion
 from genlab.errors import RecipeError
 
-_OVERRIDE = re.compile(r"[A-Za-z_]\w*(\.\w+)*=.*", re.DOTALL)
+_OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=.*", re.DOTALL)
 
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps, xpu ...")]
+Device = Annotated[
+    str,
+    typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps, xpu ...", autocompletion=completion.devices),
+]
+Runs = Annotated[str | None, typer.Option("--runs", help="Folder of runs [GENLAB_RUNS, else runs].")]
+MaxTime = Annotated[str | None, typer.Option("--max-time", help="Stop after so long, as in 90s, 10m or 1h30m.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print only the run directory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Parent = Annotated[
@@ -22,27 +28,65 @@ Parent = Annotated[
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
-Ref = Annotated[str, typer.Argument(help="A model: name, run or bundle folder, run:NAME, plugin:NAME.")]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", min=0, max=2**63 - 1, help="Makes the result repeatable.", show_default=False),
+]
+Ref = Annotated[
+    str,
+    typer.Argument(
+        metavar="REF",
+        help="A model: name, run or bundle folder, run:NAME, plugin:NAME.",
+        autocompletion=completion.models,
+    ),
+]
 RecipeAndOverrides = Annotated[
     list[str],
-    typer.Argument(metavar="RECIPE [KEY=VALUE]...", help="A recipe file, and values to change in it."),
+    typer.Argument(
+        metavar="RECIPE [KEY=VALUE]",
+        help="A recipe file or the name of an installed one, and values to change in it.",
+        autocompletion=completion.recipe_and_keys,
+    ),
+]
+RecipesAndOverrides = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RECIPE... [KEY=VALUE]",
+        help="Recipe files or names of installed ones, and values to change in all of them.",
+        autocompletion=completion.recipes_and_keys,
+    ),
 ]
 RefAndOverrides = Annotated[
     list[str],
     typer.Argument(
-        metavar="REF [KEY=VALUE]...", help="A model, and data options to change, as in data.root=/data."
+        metavar="REF [KEY=VALUE]",
+        help="A model, and data options to change, as in data.root=/data.",
+        autocompletion=completion.models,
+    ),
+]
+RunAndOverrides = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="DIRECTORY [KEY=VALUE]",
+        help="A run's or sweep's; how long a run is to go on, if longer.",
+        autocompletion=completion.run_directories,
     ),
 ]
 
 
 def split_overrides(tokens: list[str], what: str) -> tuple[str, list[str]]:
     """Separate the one plain argument from the ``key=value`` tokens, which may stand in any position."""
-    overrides = [token for token in tokens if _OVERRIDE.fullmatch(token)]
-    plain = [token for token in tokens if not _OVERRIDE.fullmatch(token)]
+    plain, overrides = split_many(tokens)
     if len(plain) != 1:
         given = " ".join(map(repr, plain)) or "none"
         raise RecipeError(f"exactly one {what} is expected; given: {given} (overrides are key=value)")
     return plain[0], overrides
+
+
+def split_many(tokens: list[str]) -> tuple[list[str], list[str]]:
+    """Separate plain arguments from the ``key=value`` tokens."""
+    overrides = [token for token in tokens if _OVERRIDE.fullmatch(token)]
+    return [token for token in tokens if not _OVERRIDE.fullmatch(token)], overrides
 
 
 def split_plain(tokens: list[str], what: str, count: int) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genlab.cli import completion
 from genlab.cli.arguments import Json, png_path
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ def command(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN...",
+            metavar="RUN",
+            autocompletion=completion.every_run,
             help="Runs: directories, folders with runs below, names (the newest run of that name).",
         ),
     ],
@@ -28,8 +30,9 @@ def command(
     json: Json = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="CSV file to write, a row a run.")] = None,
 ) -> None:
-    """Show runs side by side, what differs in their recipes, and which of their numbers may be compared.
+    """Show runs side by side, and what differs in their recipes.
 
+    It says which of their numbers may be compared.
     Nothing is loaded or evaluated: what the runs wrote is read, of unfinished ones what there is so far.
 
     Example: genlab compare runs/mnist_cvae -o compare.png

@@ -7,13 +7,22 @@ from typing import Annotated
 
 import typer
 
+from genlab.cli import completion
 from genlab.cli.arguments import Force
 
 
 def command(
-    recipe: Annotated[str, typer.Argument(help="The name of an installed recipe, or a recipe file.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECIPE",
+            help="The name of an installed recipe, or a recipe file.",
+            autocompletion=completion.one_recipe,
+        ),
+    ],
     dest: Annotated[
-        Path | None, typer.Argument(help="A file or folder for the copy [the recipe's name, here].")
+        Path | None,
+        typer.Argument(metavar="DEST", help="A file or folder for the copy [the recipe's name, here]."),
     ] = None,
     force: Force = False,
 ) -> None:

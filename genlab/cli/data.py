@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genlab.cli import completion
+
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
@@ -14,7 +16,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Fetch and verify data sets.", no_args_is_help=True, rich_markup_mode=None)
 
-Name = Annotated[str, typer.Argument(help="A data source, mnist for example; `genlab ls parts` lists them.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="A data source, mnist for example; `genlab ls parts` lists them.",
+        autocompletion=completion.parts("data"),
+    ),
+]
 Root = Annotated[Path | None, typer.Option("--root", help="Folder of data [GENLAB_DATA, else the user's cache].")]
 
 

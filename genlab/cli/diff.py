@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genlab.cli import completion
 from genlab.cli.arguments import Json, split_plain
 
 if TYPE_CHECKING:
@@ -19,11 +20,15 @@ if TYPE_CHECKING:
 def command(
     recipes: Annotated[
         list[str],
-        typer.Argument(metavar="A B", help="Two recipes, by file or name, or runs, by directory or run:NAME."),
+        typer.Argument(
+            metavar="A B",
+            help="Two recipes, by file or name, or runs, by directory or run:NAME.",
+            autocompletion=completion.recipes_and_runs,
+        ),
     ],
     json: Json = False,
 ) -> None:
-    """Show the keys in which two resolved recipes differ, and where each value comes from.
+    """Show the keys in which two recipes differ, and their origins.
 
     Exit code 0 whether they differ or not.
 

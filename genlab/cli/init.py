@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genlab.cli import completion
 from genlab.cli.arguments import Force
 
 if TYPE_CHECKING:
@@ -20,15 +21,26 @@ File = Annotated[Path, typer.Argument(help="Where to write it.")]
 def command(
     file: File = Path("recipe.yaml"),
     name: Annotated[str | None, typer.Option("--name", help="Of the run and the model.")] = None,
-    data: Annotated[str | None, typer.Option("--data", help="Data, as listed by `genlab ls parts`.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data", help="Data, as listed by `genlab ls parts`.", autocompletion=completion.parts("data")
+        ),
+    ] = None,
     latent: Annotated[int | None, typer.Option("--latent", min=1, help="Size of a latent.")] = None,
-    encoder: Annotated[str | None, typer.Option("--encoder", help="Encoder.")] = None,
-    decoder: Annotated[str | None, typer.Option("--decoder", help="Decoder.")] = None,
-    likelihood: Annotated[str | None, typer.Option("--likelihood", help="Likelihood.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option("--encoder", help="Encoder.", autocompletion=completion.parts("encoder"))
+    ] = None,
+    decoder: Annotated[
+        str | None, typer.Option("--decoder", help="Decoder.", autocompletion=completion.parts("decoder"))
+    ] = None,
+    likelihood: Annotated[
+        str | None, typer.Option("--likelihood", help="Likelihood.", autocompletion=completion.parts("likelihood"))
+    ] = None,
     yes: Annotated[bool, typer.Option("-y", "--yes", help="Ask nothing; take the defaults.")] = False,
     force: Force = False,
 ) -> None:
-    """Write a recipe with a comment on everything it can say; in a terminal, ask what it is made of.
+    """Write a commented recipe; in a terminal, ask what it is made of.
 
     Example: genlab init digits.yaml --data mnist --latent 8
     """

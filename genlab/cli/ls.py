@@ -19,7 +19,9 @@ class What(StrEnum):
     runs = "runs"
 
 
-def command(what: Annotated[What, typer.Argument(help="What to list.")] = What.all) -> None:
+def command(
+    what: Annotated[What, typer.Argument(metavar="WHAT", help="all, recipes, models, parts or runs.")] = What.all,
+) -> None:
     """List recipes, models, parts and runs.
 
     Example: genlab ls parts

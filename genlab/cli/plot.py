@@ -7,11 +7,19 @@ from typing import Annotated
 
 import typer
 
+from genlab.cli import completion
 from genlab.cli.arguments import Device, RefAndOverrides, png_path, split_overrides
 
 
 def command(
-    kind: Annotated[str, typer.Argument(help="losses, reconstructions, samples, latent ... or all.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND",
+            help="losses, reconstructions, samples, latent ... or all.",
+            autocompletion=completion.plots,
+        ),
+    ],
     ref: RefAndOverrides,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="PNG to write (with all: a folder).")

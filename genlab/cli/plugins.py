@@ -27,7 +27,9 @@ def list_plugins() -> None:
 
 @app.command()
 def doctor() -> None:
-    """Show the plugins that could not be loaded, with their tracebacks; exit code 1 if there is one.
+    """Show the plugins that could not be loaded, and why.
+
+    Exit code 1 if there is one.
 
     Example: genlab plugins doctor
     """

@@ -8,18 +8,26 @@ from typing import Annotated
 
 import typer
 
+from genlab.cli import completion
 from genlab.errors import RecipeError, RunError
 
 
 def command(
     ref: Annotated[
-        str, typer.Argument(help="A run or sweep directory, or a name: its newest run, however it went.")
+        str,
+        typer.Argument(
+            metavar="REF",
+            help="A run or sweep directory, or a name: its newest run, however it went.",
+            autocompletion=completion.names_and_runs,
+        ),
     ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="HTML to write [report.html in that directory].")
     ] = None,
 ) -> None:
-    """Write one self-contained HTML page about a run or a sweep: how it went, how good, and how to repeat it.
+    """Write one HTML page about a run or a sweep.
+
+    It stands alone, images included: how it went, how good it is, and how to repeat it.
 
     Example: genlab report mnist_cvae -o mnist.html
     """

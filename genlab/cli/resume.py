@@ -7,29 +7,24 @@ from typing import Annotated
 
 import typer
 
-from genlab.cli.arguments import Device, Json, Parent, Quiet, split_overrides
+from genlab.cli.arguments import Device, Json, MaxTime, Parent, Quiet, RunAndOverrides, split_overrides
 from genlab.cli.orphans import stop_with
 from genlab.cli.shown import shown
 from genlab.errors import RecipeError
 
 
 def command(
-    directory: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="DIRECTORY [KEY=VALUE]...", help="A run's or sweep's; how long a run is to go on, if longer."
-        ),
-    ],
+    directory: RunAndOverrides,
     device: Device = "auto",
-    max_time: Annotated[
-        str | None, typer.Option("--max-time", help="Stop after so long, as in 90s, 10m or 1h30m.")
-    ] = None,
+    max_time: MaxTime = None,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Of a sweep: how many runs at once.")] = None,
     quiet: Quiet = False,
     json: Json = False,
     parent: Parent = None,
 ) -> None:
-    """Go on with a run from its last checkpoint, as if it had never stopped; or with a sweep's unfinished runs.
+    """Go on with a run, or a sweep's unfinished runs.
+
+    A run goes on from its last checkpoint and ends as if it had never stopped.
 
     Example: genlab resume runs/mnist_cvae/20261122-103000-1a2b train.epochs=40
     """

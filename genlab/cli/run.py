@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from genlab.cli.arguments import Device, Json, Parent, Quiet, RecipeAndOverrides, split_overrides
+from genlab.cli import completion
+from genlab.cli.arguments import Device, Json, MaxTime, Parent, Quiet, RecipeAndOverrides, Runs, split_overrides
 from genlab.cli.orphans import stop_with
 from genlab.cli.shown import shown
 from genlab.errors import RecipeError
@@ -15,24 +16,37 @@ from genlab.errors import RecipeError
 def command(
     recipe: RecipeAndOverrides,
     device: Device = "auto",
-    runs: Annotated[str | None, typer.Option("--runs", help="Folder of runs [GENLAB_RUNS, else runs].")] = None,
+    runs: Runs = None,
     precision: Annotated[
-        str | None, typer.Option("--precision", help="fp32, tf32, bf16 or fp16; wins over the recipe's.")
+        str | None,
+        typer.Option(
+            "--precision",
+            help="fp32, tf32, bf16 or fp16; wins over the recipe's.",
+            autocompletion=completion.words("fp32", "tf32", "bf16", "fp16"),
+        ),
     ] = None,
     runner: Annotated[
-        str | None, typer.Option("--runner", help="auto, eager, compile or graph; wins over the recipe's.")
+        str | None,
+        typer.Option(
+            "--runner",
+            help="auto, eager, compile or graph; wins over the recipe's.",
+            autocompletion=completion.words("auto", "eager", "compile", "graph"),
+        ),
     ] = None,
-    max_time: Annotated[
-        str | None, typer.Option("--max-time", help="Stop after so long, as in 90s, 10m or 1h30m.")
-    ] = None,
+    max_time: MaxTime = None,
     resume: Annotated[
-        str, typer.Option("--resume", help="auto: go on with the newest unfinished run of this recipe.")
+        str,
+        typer.Option(
+            "--resume",
+            help="auto: go on with the newest unfinished run of this recipe.",
+            autocompletion=completion.words("auto", "never"),
+        ),
     ] = "never",
     quiet: Quiet = False,
     json: Json = False,
     parent: Parent = None,
 ) -> None:
-    """Train a recipe and leave a run directory with model, metrics and plots.
+    """Train a recipe; leave a run with model, metrics and plots.
 
     Example: genlab run recipes/mnist_cvae.yaml train.epochs=3 --device cpu
     """

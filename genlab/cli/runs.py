@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genlab.cli import completion
 from genlab.cli.arguments import Json
 
 if TYPE_CHECKING:
@@ -60,7 +61,14 @@ def list_runs(
 
 @app.command()
 def show(
-    run: Annotated[str, typer.Argument(help="A run: its directory, the directory's own name, or run:NAME.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="A run: its directory, the directory's own name, or run:NAME.",
+            autocompletion=completion.run_directories,
+        ),
+    ],
     json: Json = False,
 ) -> None:
     """Show everything about one run.
@@ -81,7 +89,12 @@ def show(
 @app.command()
 def rm(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Run directories, by path or the directory's own name.")
+        list[str],
+        typer.Argument(
+            metavar="RUN",
+            help="Run directories, by path or the directory's own name.",
+            autocompletion=completion.every_run,
+        ),
     ],
     yes: Yes = False,
 ) -> None:
@@ -123,7 +136,9 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
     yes: Yes = False,
 ) -> None:
-    """Remove runs that failed, died or were interrupted and left neither a model nor a checkpoint; asks first.
+    """Remove runs that left nothing of use; asks first.
+
+    Those that failed, died or were interrupted, with neither a model nor a checkpoint.
 
     Trials of sweeps are left alone, and so is a run that is under way.
 

@@ -7,16 +7,14 @@ from typing import Annotated
 
 import typer
 
-from genlab.cli.arguments import Device, Ref, png_path
+from genlab.cli.arguments import Device, Ref, Seed, png_path
 
 
 def command(
     ref: Ref,
     n: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many.")] = 16,
     output: Annotated[Path, typer.Option("-o", "--output", help="The PNG to write.")] = Path("samples.png"),
-    seed: Annotated[
-        int | None, typer.Option("--seed", min=0, max=2**63 - 1, help="Makes the result repeatable.")
-    ] = None,
+    seed: Seed = None,
     draw: Annotated[bool, typer.Option("--draw", help="Draw pixels instead of showing their mean.")] = False,
     device: Device = "auto",
 ) -> None:

@@ -11,7 +11,9 @@ import typer
 def command(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write it to this file.")] = None,
 ) -> None:
-    """Print the JSON Schema (draft 7) of recipes, the options of every installed part included.
+    """Print the JSON Schema of recipes, for editors and validators.
+
+    Draft 7, with the options of every installed part.
 
     Example: genlab schema -o recipe.schema.json
     """

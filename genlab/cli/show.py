@@ -18,7 +18,9 @@ def command(
         ),
     ] = False,
 ) -> None:
-    """Print a recipe with every default filled in, and the model's layers; no data is read.
+    """Print a recipe with every default filled in, and its layers.
+
+    No data is read.
 
     Example: genlab show recipes/mnist_cvae.yaml latent=8 --origins
     """

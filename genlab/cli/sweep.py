@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from genlab.cli.arguments import Device, Json, Quiet, split_overrides
+from genlab.cli import completion
+from genlab.cli.arguments import Device, Json, Quiet, Runs, split_overrides
 from genlab.errors import RecipeError
 
 
@@ -15,7 +16,8 @@ def command(
     recipe: Annotated[
         list[str],
         typer.Argument(
-            metavar="RECIPE [KEY=VALUE,VALUE]...",
+            metavar="RECIPE [KEY=VALUE,VALUE]",
+            autocompletion=completion.recipe_and_keys,
             help="A recipe file, and what to sweep over: values, as in latent=2,8,32, or a range, as in "
             "optimizer.lr=log:1e-4..1e-2; a single value holds for every run. Or a sweep's folder, to look at.",
         ),
@@ -38,14 +40,16 @@ def command(
         str, typer.Option("--metric", help="What decides which is best; lower is better.")
     ] = "val/loss",
     device: Device = "auto",
-    runs: Annotated[str | None, typer.Option("--runs", help="Folder of runs [GENLAB_RUNS, else runs].")] = None,
+    runs: Runs = None,
     resume: Annotated[
         str, typer.Option("--resume", help="auto: go on with the newest unfinished sweep that asks for the same.")
     ] = "never",
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train a recipe with many values and seeds, each run a process of its own, and compare them.
+    """Train a recipe with many values and seeds, and compare them.
+
+    Each run is a process of its own.
 
     Example: genlab sweep recipes/bars.yaml 'latent=2,8,32' 'objective.beta=0.5,1,4' --seeds 3 --jobs 2
     """

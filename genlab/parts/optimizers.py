@@ -39,6 +39,11 @@ def lean(step: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def plain(method: Callable[..., None]) -> Callable[..., None]:
+    """Return an optimizer's method without its word to the compiler, which first imports all of it: a second."""
+    return inspect.unwrap(method)
+
+
 class Adam(torch.optim.Adam):
     """Adam (Kingma & Ba 2015).
 
@@ -49,6 +54,7 @@ class Adam(torch.optim.Adam):
     elementwise: ClassVar[bool] = True
     graphable: ClassVar[bool] = True
     step = lean(torch.optim.Adam.step)
+    add_param_group = plain(torch.optim.Adam.add_param_group)
 
     def __init__(
         self,
@@ -73,6 +79,7 @@ class AdamW(torch.optim.AdamW):
     elementwise: ClassVar[bool] = True
     graphable: ClassVar[bool] = True
     step = lean(torch.optim.AdamW.step)
+    add_param_group = plain(torch.optim.AdamW.add_param_group)
 
     def __init__(
         self,
@@ -97,6 +104,7 @@ class SGD(torch.optim.SGD):
     elementwise: ClassVar[bool] = True
     graphable: ClassVar[bool] = True
     step = lean(torch.optim.SGD.step)
+    add_param_group = plain(torch.optim.SGD.add_param_group)
 
     def __init__(
         self,

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from genlab.build import build_search
 from genlab.errors import GenlabError, RecipeError
+from genlab.folders import runs_root
 from genlab.interfaces import Search
 from genlab.opening import find_recipe
 from genlab.overrides import as_typed
 from genlab.plugins import installed
 from genlab.recipe import PartSpec, Recipe
-from genlab.runs import runs_root
 from genlab.space import Choices, Json, Range, Space
 from genlab.sweep.children import Command, genlab_command
 from genlab.sweep.outcome import read_outcome

@@ -133,7 +133,8 @@ class _IdxImages(genlab.DataSource):
         if state.absent:
             raise genlab.DataError(
                 f"{self.published.name}: absent from {self._path}: {', '.join(state.absent)}\n"
-                f"{self._command} fetches what is absent\n{by_hand(folder)}"
+                f"{self._command} fetches what is absent\n{by_hand(folder)}",
+                absent=True,
             )
         return state
 

@@ -1,0 +1,42 @@
+"""Mistakes that show only when a recipe's parts are built or used, told with the place of what is to blame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from genlab.errors import PartError
+from genlab.interfaces import Terms
+from genlab.recipe import Recipe
+from genlab.tree import Node, located
+from genlab.wording import suggest
+
+
+@contextmanager
+def placed(tree: Node) -> Iterator[None]:
+    """Say of a ``PartError`` about one kind of part where the recipe names that part."""
+    try:
+        yield
+    except PartError as error:
+        if not error.kind:
+            raise PartError(f"{tree.place}: {error}") from error
+        place = tree.place_of((error.kind,))
+        raise PartError(f"{place}: {error}{place.excerpt}", error.kind) from error
+
+
+def check_monitors(recipe: Recipe, terms: Terms, tree: Node) -> None:
+    """Raise ``RecipeError`` if a recipe watches a metric that an objective with such terms does not make.
+
+    tree: what is written, for the place.
+    """
+    known = [f"{split}/{name}" for split in ("train", "val") for name in ("loss", *terms.logs)]
+    watched: dict[tuple[str, ...], object] = {("schedule", "monitor"): recipe.schedule.options.get("monitor")}
+    if recipe.train.early_stopping is not None:
+        watched["train", "early_stopping", "monitor"] = recipe.train.early_stopping.monitor
+    for path, monitor in watched.items():
+        if isinstance(monitor, str) and monitor not in known:
+            raise located(
+                tree.place_of(path),
+                f"{'.'.join(path)}: unknown metric {monitor!r}; {suggest(monitor, known)}"
+                f"this objective has {', '.join(known)}",
+            )

@@ -1,0 +1,38 @@
+"""``genlab doctor``: is everything here in order? The page that a bug report needs."""
+
+from __future__ import annotations
+
+import json as json_module
+from dataclasses import asdict
+
+import typer
+
+from genlab.cli.arguments import Json
+
+
+def command(json: Json = False) -> None:
+    """Look at this installation and machine, for a bug report.
+
+    Versions, devices, plugins, data sets, folders, terminal and environment variables, one line each. Nothing is
+    fetched or changed. Exit code 1 if there is a problem.
+
+    Example: genlab doctor --json
+    """
+    from genlab.cli.tables import listing
+    from genlab.health import examine
+
+    findings = examine()
+    counts = {level: sum(f.level == level for f in findings) for level in ("problem", "warning")}
+    if json:
+        typer.echo(json_module.dumps([asdict(finding) for finding in findings]))
+    else:
+        rows: list[tuple[str, ...]] = []
+        for finding in findings:
+            rows.append((finding.level, finding.about, finding.found))
+            if finding.remedy:
+                rows.append(("", "", f"-> {finding.remedy}"))
+        typer.echo(listing(("", "what", "found"), rows))
+        said = [f"{count} {level}{'s' if count != 1 else ''}" for level, count in counts.items() if count]
+        typer.echo(f"\n{', '.join(said) or 'nothing is wrong'}")
+    if counts["problem"]:
+        raise typer.Exit(1)

@@ -1,0 +1,33 @@
+"""Where genlab keeps things, and the environment variables that move them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from platformdirs import user_cache_path, user_state_path
+
+VARIABLES = {
+    "GENLAB_DATA": "folder of data sets",
+    "GENLAB_RUNS": "folder of new runs",
+    "GENLAB_STATE": "folder where genlab remembers runs",
+    "GENLAB_MALLOC": "0 leaves the C library's allocator alone",
+}
+"""What genlab reads from the environment."""
+
+
+def runs_root() -> Path:
+    """Where new runs go: ``GENLAB_RUNS``, else ``runs`` in the current directory."""
+    return Path(os.environ.get("GENLAB_RUNS") or "runs")
+
+
+def state_root() -> Path:
+    """Where runs are remembered: ``GENLAB_STATE``, else the user's state folder."""
+    chosen = os.environ.get("GENLAB_STATE")
+    return Path(chosen) if chosen else user_state_path("genlab")
+
+
+def data_root() -> Path:
+    """Where data sets lie: ``GENLAB_DATA``, else the user's cache folder."""
+    chosen = os.environ.get("GENLAB_DATA")
+    return Path(chosen) if chosen else user_cache_path("genlab")
