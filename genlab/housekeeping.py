@@ -22,7 +22,7 @@ from genlab.files import explained
 from genlab.finding import run_called, runs_below
 from genlab.folders import runs_root
 from genlab.lock import locked
-from genlab.runs import RunDirectory, forget, known_runs, run_folders
+from genlab.runs import RunDirectory, forget, known_runs, run_folders, sweep_of
 from genlab.wording import printable
 
 REMOVED = "removed"
@@ -63,13 +63,6 @@ def list_runs() -> list[Listed]:
         except RunError:  # another process has just removed it
             continue
     return sorted(listed, key=lambda one: (one.started, one.run.path), reverse=True)
-
-
-def sweep_of(run: Path) -> Path | None:
-    """Return the folder of the sweep that a run is a trial of: ``SWEEP/trials/<n>/<name>/<run>``."""
-    if len(run.parents) < 4 or run.parents[2].name != "trials":
-        return None
-    return run.parents[3]
 
 
 def size(folder: Path) -> int:

@@ -210,17 +210,27 @@ def timing_json(record: Record) -> dict[str, float]:
 
 
 def known_runs(name: str | None = None) -> list[tuple[RunDirectory, Status]]:
-    """Return the runs of this user that still exist, newest first: of one name, or all."""
+    """Return the runs of this user that still exist, newest first: of one name, or all.
+
+    Trials of sweeps are left out: they belong to their sweep, and none is *the* newest run of its recipe.
+    """
     found: dict[Path, Status] = {}
     for path in run_folders():
         try:
             status = RunDirectory(path).status()
         except RunError:
             continue
-        if name in (None, status.name):
+        if name in (None, status.name) and sweep_of(path) is None:
             found[path] = status
     newest_first = sorted(found.items(), key=lambda item: (item[1].started, item[0]), reverse=True)
     return [(RunDirectory(path), status) for path, status in newest_first]
+
+
+def sweep_of(run: Path) -> Path | None:
+    """Return the folder of the sweep that a run is a trial of: ``SWEEP/trials/<n>/<name>/<run>``."""
+    if len(run.parents) < 4 or run.parents[2].name != "trials":
+        return None
+    return run.parents[3]
 
 
 def run_folders() -> Iterator[Path]:

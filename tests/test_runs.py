@@ -12,6 +12,7 @@ import pytest
 
 from genlab.cli import main
 from genlab.errors import RunError
+from genlab.finding import find_run
 from genlab.housekeeping import list_runs, prunable, removable, remove, size
 from genlab.lock import locked
 from genlab.runs import known_runs
@@ -84,6 +85,18 @@ def test_a_sweep_is_one_line_unless_all_is_asked_for(runs: Path, capsys: Capture
     assert "7.00" in line
     assert "trial-0" in called(["runs", "list", "--all"], capsys)
     assert len(listed(capsys)) == 4
+
+
+def test_a_trial_of_a_sweep_is_not_the_newest_run_of_its_recipe(runs: Path, tmp_path: Path) -> None:
+    own = made_up(runs, "20260101-000000-aaaa", name="mine")
+    trial = made_up(
+        runs / "sweeps" / "mine" / "20260102-000000-bbbb" / "trials" / "000", "20260102-000001-cccc", name="mine",
+        started="2026-02-01T00:00:00+00:00",
+    )  # fmt: skip
+    note(trial, tmp_path)
+    assert [run.path for run, _ in known_runs("mine")] == [own]
+    assert find_run("mine") == own
+    assert find_run(str(trial)) == trial
 
 
 def test_damaged_and_half_deleted_runs(runs: Path, capsys: Captured) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from genlab.cli.display import console
 from genlab.cli.fitting import Column, fitting, table, without_empty
 from genlab.digest import Digest, instant
-from genlab.housekeeping import Listed, size, sweep_of
-from genlab.runs import RunDirectory
+from genlab.housekeeping import Listed, size
+from genlab.runs import RunDirectory, sweep_of
 from genlab.units import bytes_said, duration
 from genlab.wording import printable
 

@@ -88,7 +88,6 @@ def _parts() -> list[tuple[str, ...]]:
 
 
 def _runs() -> list[tuple[str, ...]]:
-    from genlab.housekeeping import sweep_of
     from genlab.runs import known_runs
 
     return [
@@ -101,5 +100,4 @@ def _runs() -> list[tuple[str, ...]]:
             str(run.path),
         )
         for run, status in known_runs()
-        if sweep_of(run.path) is None  # `genlab runs list` has sweeps, in a line each
     ]
