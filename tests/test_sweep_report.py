@@ -48,7 +48,7 @@ def sweep_of(folder: Path, run: Path, key: str = "latent", values: dict[str, obj
         copy = trial / "bars" / f"20260101-00000{number}-abcd"
         shutil.copytree(run, copy)
         chosen = {key: value_of.get(str(latent), latent)}
-        about = {"number": number, "combination": number // 2, "values": chosen, "seed": seed}
+        about = {"number": number, "combination": number // 2, "values": chosen, "seed": seed, "recipe": {}}
         (trial / "trial.json").write_text(json.dumps(about))
         edit(copy / "status.json", best={"val/loss": loss})
     return folder
