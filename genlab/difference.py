@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from genlab.errors import RecipeError
-from genlab.source import read_file
+from genlab.interpolation import read_written
 from genlab.tree import Json
 from genlab.wording import printable
 
@@ -134,7 +134,7 @@ def resolved(ref: str) -> Resolved:
 
 def values_at(path: Path) -> dict[str, Json]:
     """Read a file of resolved values; raise ``RecipeError`` if it is none."""
-    plain = read_file(path).plain()
+    plain = read_written(path).plain()
     if not isinstance(plain, dict):
         raise RecipeError(f"{path}: damaged; a resolved recipe is a mapping")
     return plain

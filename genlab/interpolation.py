@@ -12,8 +12,9 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from genlab.source import MAX_NODES, bare
+from genlab.source import MAX_NODES, bare, read_file
 from genlab.tree import MAX_DEPTH, Node, Place, Steps, check_characters, located
 from genlab.wording import printable, shown, suggest
 
@@ -25,6 +26,14 @@ _ENV = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)(?:,(.*))?", re.DOTALL)
 def interpolated(tree: Node, environ: Mapping[str, str] = os.environ) -> Node:
     """Return the tree with every ``${...}`` replaced; raise ``RecipeError`` for one that means nothing."""
     return _Interpolation(tree, environ).at((), tree, 0)
+
+
+def read_written(path: Path) -> Node:
+    """Read a recipe that genlab wrote with every value resolved: ``$${`` is ``${``, no value stands for another.
+
+    Raises ``RecipeError`` if it cannot be read.
+    """
+    return interpolated(read_file(path), {})
 
 
 @dataclass

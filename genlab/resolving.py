@@ -11,10 +11,10 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from genlab.errors import PluginError, RecipeError
 from genlab.extending import KEY, check_is_mapping
+from genlab.interpolation import read_written
 from genlab.overrides import apply_overrides
 from genlab.recipe import PARTS, PartSpec, Recipe
 from genlab.registry import Registry
-from genlab.source import read_file
 from genlab.tree import Json, Node, Place, Steps, tree_of
 from genlab.wording import Allowed, dotted, finding, shown, suggest
 
@@ -23,7 +23,7 @@ MAX_PROBLEMS = 20  # that one message lists
 
 def read_resolved(path: Path, *, registry: Registry) -> Recipe:
     """Read a recipe that extends nothing, such as a run's ``resolved.yaml``."""
-    tree = read_file(path)
+    tree = read_written(path)
     check_is_mapping(tree)
     return resolve(tree, registry)
 

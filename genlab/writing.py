@@ -33,7 +33,10 @@ _Representer.add_representer(type(None), _Representer.represent_null)
 
 
 def written_yaml(values: Mapping[str, Any], comments: Mapping[str, str]) -> str:
-    """Return YAML 1.2; ``comments`` has them by dotted key, that of a list by the key of the list."""
+    """Return YAML 1.2 that reads as a recipe of just these values: ``${`` in a text is written ``$${``.
+
+    comments: by dotted key, that of a list by the key of the list.
+    """
     return _dumped(_mapping(values, comments, ()))
 
 
@@ -62,7 +65,7 @@ def _flow(value: Any) -> Any:
         sequence = CommentedSeq(map(_flow, value))
         sequence.fa.set_flow_style()
         return sequence
-    return value
+    return value.replace("${", "$${") if isinstance(value, str) else value
 
 
 def _dumped(values: CommentedMap) -> str:

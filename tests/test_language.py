@@ -11,6 +11,8 @@ from genlab.errors import RecipeError
 from genlab.interpolation import interpolated
 from genlab.opening import Opened, find_recipe, installed_recipes, open_recipe
 from genlab.overrides import parse_overrides
+from genlab.plugins import installed
+from genlab.resolving import read_resolved
 from genlab.source import read_text
 from genlab.tree import Json, Node, Place, located, merged, tree_of
 
@@ -360,3 +362,12 @@ def test_the_recipes_of_the_documentation_are_recipes() -> None:
     assert (recipe.encoder.options["hidden"], recipe.train.early_stopping) == (128, None)
     recipe = opened(f"extends: base.yaml\n{piece}").recipe
     assert (recipe.name, recipe.train.batch_size, recipe.train.epochs) == ("bars_2", 4, 20)
+
+
+def test_what_looks_like_an_interpolation_and_is_none_survives_being_written(tmp_path: Path) -> None:
+    first = opened(BASE + 'description: "costs $${5} or $$${x}"\n')
+    assert first.recipe.description == "costs ${5} or $${x}"
+    again = tmp_path / "resolved.yaml"
+    again.write_text(first.recipe.to_yaml())
+    assert open_recipe(again).recipe == first.recipe  # as `genlab run runs/.../resolved.yaml` reads it
+    assert read_resolved(again, registry=installed().registry) == first.recipe  # and `genlab resume`

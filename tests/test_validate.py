@@ -507,3 +507,17 @@ def test_json_says_the_same(bars: Path, capsys: Captured) -> None:
 def test_no_recipe_at_all(capsys: Captured) -> None:
     code, _, err = validate(["latent=3"], capsys)
     assert (code, err) == (2, "error: at least one recipe is expected (overrides are key=value)\n")
+
+
+def test_debug_shows_where_a_part_failed(
+    bars: Path, register: Callable[[str, type], None], capsys: Captured
+) -> None:
+    register("breaks", Breaks)
+    with pytest.raises(GenlabError) as caught:
+        main(["validate", str(bars), "decoder=breaks", "--debug"])
+    causes = []
+    cause: BaseException | None = caught.value
+    while cause is not None:
+        causes.append(type(cause).__name__)
+        cause = cause.__cause__
+    assert causes[-1] == "RuntimeError"

@@ -47,9 +47,11 @@ def command(recipes: RecipesAndOverrides, json: Json = False) -> None:
         verdict = _verdict(name, overrides, registry)
         verdicts.append(verdict)
         if not json:
-            _print(verdict, width)
+            _print(verdict, width, alone=len(given) == 1)
     if json:
         typer.echo(json_module.dumps([_plain(verdict) for verdict in verdicts]))
+    if not json and len(verdicts) == 1 and verdicts[0].error is not None:
+        raise verdicts[0].error  # --debug shows where it came from
     if any(verdict.error for verdict in verdicts):
         raise typer.Exit(2)
 
@@ -64,11 +66,12 @@ def _verdict(name: str, overrides: dict[str, object], registry: Registry) -> Ver
         return Verdict(name, None, error)
 
 
-def _print(verdict: Verdict, width: int) -> None:
+def _print(verdict: Verdict, width: int, *, alone: bool) -> None:
     found = verdict.rehearsal
     if found is None:
         typer.echo(f"{verdict.given:<{width}}  wrong")
-        typer.echo(f"error: {verdict.error}", err=True)
+        if not alone:
+            typer.echo(f"error: {verdict.error}", err=True)
         return
     typer.echo(f"{verdict.given:<{width}}  ok  {found.parameters:>12,} parameters  {found.seconds:5.2f} s")
     for warning in found.warnings:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from genlab.environment import Environment
 from genlab.errors import GenlabError
+from genlab.interpolation import read_written
 from genlab.plots import PLOTS
 from genlab.runs import RunDirectory, Status
-from genlab.source import read_file
 from genlab.store import CARD, Metrics, read_metrics
 from genlab.summary import Layer, layers, parameter_count
 from genlab.tree import Json
@@ -134,7 +134,7 @@ def _text(path: Path) -> str:
 def _resolved(path: Path) -> Mapping[str, Json]:
     """Read the resolved recipe as it stands: its plugins need not be installed."""
     with suppress(GenlabError):
-        plain = read_file(path).plain()
+        plain = read_written(path).plain()
         if isinstance(plain, dict):
             return plain
     return {}

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -104,7 +104,7 @@ class TrialFolder:
     def write_recipe(self) -> None:
         """Write the trial's recipe as a file that ``genlab run`` takes, if it is not there."""
         if not self.recipe.exists():
-            write_text(self.recipe, written_yaml(_quoted(self.trial().recipe), {}))
+            write_text(self.recipe, written_yaml(self.trial().recipe, {}))
 
     def trial(self) -> Trial:
         """Read which trial it is."""
@@ -206,15 +206,6 @@ def same_recipe(folder: SweepFolder, recipe: Recipe) -> bool:
         return (folder.path / "recipe.yaml").read_text("utf-8") == recipe.to_yaml()
     except (OSError, UnicodeDecodeError):
         return False
-
-
-def _quoted(value: Any) -> Any:
-    """Return plain values whose texts mean themselves when a recipe is read: ``$${`` for ``${``."""
-    if isinstance(value, dict):
-        return {key: _quoted(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_quoted(item) for item in value]
-    return value.replace("${", "$${") if isinstance(value, str) else value
 
 
 def _read(path: Path, model: type[Model]) -> Model:
