@@ -15,7 +15,7 @@ from typing import Any
 
 from genlab.errors import RecipeError
 from genlab.tree import MAX_DEPTH, MAX_INT, MIN_INT, WHOLE, Node, Place, check_characters, lines_of, located
-from genlab.wording import printable, shown
+from genlab.wording import dotted, printable, shown
 
 MAX_BYTES = 200_000
 MAX_NODES = 10_000
@@ -65,7 +65,8 @@ def read_text(text: str, name: str, at: Place | None = None) -> Node:
         return _Composer(YAML(typ="safe", pure=True).parse(text), name, lines, at).document()
     except MarkedYAMLError as error:
         problem = " ".join(str(part) for part in (error.context, error.problem) if part)
-        unclosed = "end of stream" in problem or "<stream end>" in problem
+        # What was begun and not finished is to blame, not where that came to light.
+        unclosed = any(words in problem for words in ("end of stream", "<stream end>", "not find expected ':'"))
         mark = (unclosed and error.context_mark) or error.problem_mark or error.context_mark
         place = at or _place(mark, name, lines)
         hint = next((hint for words, hint in _HINTS.items() if words in f"{problem} {place.text}"), "")
@@ -79,6 +80,12 @@ _HINTS = {
     r"'\t'": "; use spaces, not tabs",
     "mapping values are not allowed": "; put a text that has a colon in quotes, and check the indentation",
     "cannot start any token": "; put a text that begins so in quotes",
+    "not find expected ':'": "; a line is `key: value`, with a space after the colon",
+    "<block end>": "; the keys of one mapping begin in the same column",
+    "end of stream": "; close the quote",
+    "<stream end>": "; close the bracket or brace",
+    "<document start>": "; what stands before it is no `key: value` line",
+    "expected ',' or": "; within { } and [ ] a comma stands between items",
 }
 
 
@@ -113,7 +120,8 @@ class _Composer:
         place = self.place(event)
         if isinstance(event, ev.AliasEvent):
             if event.anchor not in self.anchors:
-                raise located(place, f"alias *{event.anchor} has no finished value &{event.anchor} before it")
+                name = dotted((event.anchor,))  # cut, and printable
+                raise located(place, f"alias *{name} has no finished value &{name} before it")
             node, size = self.anchors[event.anchor]
             self.spend(size, place)
             return node
@@ -121,7 +129,7 @@ class _Composer:
             raise located(place, f"nested deeper than {MAX_DEPTH} levels")
         tag = getattr(event, "ctag", None) or getattr(event, "tag", None)
         if tag:
-            raise located(place, f"tag {tag} is not allowed; recipes hold plain values only")
+            raise located(place, f"tag {dotted((str(tag),))} is not allowed; recipes hold plain values only")
         start = self.count
         self.spend(1, place)
         if isinstance(event, ev.ScalarEvent):
@@ -218,7 +226,7 @@ def _place(mark: Any, name: str, lines: list[str]) -> Place:
 def neighbours(folder: Path) -> str:
     """Name the recipe files that lie where a missing one was looked for."""
     try:
-        found = sorted(printable(path.name) for path in folder.glob("*.y*ml"))
+        found = sorted(printable(path.name) for path in folder.glob("[!.]*.y*ml"))
     except (OSError, ValueError):
         return ""
     return f"; in {printable(str(folder))}: {', '.join(found[:8])}" if found else ""

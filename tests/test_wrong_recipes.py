@@ -67,7 +67,7 @@ r.yaml:8:1: not YAML: while scanning for the next token found character '\\t' th
         "a bracket that is not closed",
         edit=("hidden: [16]", "hidden: [16"),
         said="""\
-r.yaml:4:32: not YAML: while parsing a flow sequence expected ',' or ']', but got '}'
+r.yaml:4:32: not YAML: while parsing a flow sequence expected ',' or ']', but got '}'; within { } and [ ] a comma stands between items
     encoder: {use: mlp, hidden: [16}
                                    ^""",
     ),
@@ -75,7 +75,7 @@ r.yaml:4:32: not YAML: while parsing a flow sequence expected ',' or ']', but go
         "a brace that is not closed, to the end of the file",
         edit=("{epochs: 2, batch_size: 32}", "{epochs: 2, batch_size: 32"),
         said="""\
-r.yaml:7:8: not YAML: while parsing a flow mapping expected ',' or '}', but got '<stream end>'
+r.yaml:7:8: not YAML: while parsing a flow mapping expected ',' or '}', but got '<stream end>'; close the bracket or brace
     train: {epochs: 2, batch_size: 32
            ^""",
     ),
@@ -83,23 +83,23 @@ r.yaml:7:8: not YAML: while parsing a flow mapping expected ',' or '}', but got 
         "no colon",
         edit=("latent: 2", "latent 2"),
         said="""\
-r.yaml:4:1: not YAML: while scanning a simple key could not find expected ':'
-    encoder: {use: mlp, hidden: [16]}
+r.yaml:3:1: not YAML: while scanning a simple key could not find expected ':'; a line is `key: value`, with a space after the colon
+    latent 2
     ^""",
     ),
     Wrong(
         "no space after the colon",
         edit=("latent: 2", "latent:2"),
         said="""\
-r.yaml:4:1: not YAML: while scanning a simple key could not find expected ':'
-    encoder: {use: mlp, hidden: [16]}
+r.yaml:3:1: not YAML: while scanning a simple key could not find expected ':'; a line is `key: value`, with a space after the colon
+    latent:2
     ^""",
     ),
     Wrong(
         "a quote that is not closed",
         edit=("name: bars", "name: 'bars"),
         said="""\
-r.yaml:1:7: not YAML: while scanning a quoted scalar found unexpected end of stream
+r.yaml:1:7: not YAML: while scanning a quoted scalar found unexpected end of stream; close the quote
     name: 'bars
           ^""",
     ),
@@ -107,7 +107,7 @@ r.yaml:1:7: not YAML: while scanning a quoted scalar found unexpected end of str
         "a comma forgotten",
         edit=("{use: mlp, hidden", "{use: mlp hidden"),
         said="""\
-r.yaml:4:26: not YAML: while parsing a flow mapping expected ',' or '}', but got ':'
+r.yaml:4:26: not YAML: while parsing a flow mapping expected ',' or '}', but got ':'; within { } and [ ] a comma stands between items
     encoder: {use: mlp hidden: [16]}
                              ^""",
     ),
@@ -123,7 +123,7 @@ r.yaml:2:17: not YAML: mapping values are not allowed here; put a text that has 
         "a key indented too far",
         edit=("latent: 2", "  latent: 2"),
         said="""\
-r.yaml:3:3: not YAML: while parsing a block mapping expected <block end>, but found '<block mapping start>'
+r.yaml:3:3: not YAML: while parsing a block mapping expected <block end>, but found '<block mapping start>'; the keys of one mapping begin in the same column
       latent: 2
       ^""",
     ),
@@ -131,7 +131,7 @@ r.yaml:3:3: not YAML: while parsing a block mapping expected <block end>, but fo
         "a key indented too little",
         edit=("{epochs: 2, batch_size: 32}", "\n    epochs: 2\n  batch_size: 32"),
         said="""\
-r.yaml:9:3: not YAML: while parsing a block mapping expected <block end>, but found '<block mapping start>'
+r.yaml:9:3: not YAML: while parsing a block mapping expected <block end>, but found '<block mapping start>'; the keys of one mapping begin in the same column
       batch_size: 32
       ^""",
     ),
@@ -147,7 +147,7 @@ r.yaml:1:7: not YAML: while scanning for the next token found character '@' that
         "a percent sign",
         edit=("name: bars", "%name: bars"),
         said="""\
-r.yaml:2:1: not YAML: expected '<document start>', but found ('<scalar>',)
+r.yaml:2:1: not YAML: expected '<document start>', but found ('<scalar>',); what stands before it is no `key: value` line
     data: {use: bars, size: 4, examples: 200}
     ^""",
     ),
@@ -811,7 +811,7 @@ base.yaml:1:1: the recipe is not a mapping; `key: value` lines are expected, `na
         add="extends: base.yaml\n",
         files={"base.yaml": "latent: [2\n"},
         said="""\
-base.yaml:1:9: not YAML: while parsing a flow sequence expected ',' or ']', but got '<stream end>'
+base.yaml:1:9: not YAML: while parsing a flow sequence expected ',' or ']', but got '<stream end>'; close the bracket or brace
     latent: [2
             ^""",
     ),
@@ -1049,7 +1049,7 @@ r.yaml:3:1: latent: 'many' given; expected: an integer > 0
     Wrong(
         "no YAML",
         overrides=("encoder={use: mlp",),
-        said="override 'encoder={use: mlp': not YAML: while parsing a flow mapping expected ',' or '}', but got '<stream end>'",
+        said="override 'encoder={use: mlp': not YAML: while parsing a flow mapping expected ',' or '}', but got '<stream end>'; close the bracket or brace",
     ),
     Wrong(
         "a number for a section",
