@@ -148,3 +148,16 @@ def test_readme_opens_with_the_makefiles_two_commands() -> None:
     assert re.findall(r"^    make (\w+)", first_block[0], re.MULTILINE) == ["mnist", "test"]
     for target in set(re.findall(r"(?:^    |`)make ([\w-]+)", readme, re.MULTILINE)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"README names make {target}"
+
+
+def test_the_table_of_modules_names_all_that_there_are() -> None:
+    rows = re.findall(r"^\| (`.+?) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    named = set()
+    for row in rows:
+        folder = Path()
+        for name in re.findall(r"`([^`]+)`", row):
+            folder = Path(name).parent if "/" in name else folder  # `genlab/runs.py`, `store.py`
+            named.add(folder / Path(name).name)
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    own = {path.relative_to(ROOT) for path in (ROOT / "genlab").iterdir() if not path.name.startswith(("_", "."))}
+    assert own - named <= {Path("genlab/py.typed"), Path("genlab/recipes")}
