@@ -16,7 +16,6 @@ from genlab.train.rate import LearningRate
 from genlab.train.runners import Runner
 from genlab.train.signals import StopRequest
 from genlab.train.state import TrainState
-from genlab.tree import Place, tree_of
 from genlab_mnist.conv import ConvEncoder, turned
 
 REFERENCE = (Path(__file__).parents[1] / "recipes" / "mnist_cvae.yaml").read_text()
@@ -46,8 +45,8 @@ def prepared(recipe: str, steps: int, seed: int) -> Prepared:
         "train.early_stopping": None,
         "schedule": "constant",
     }
-    parsed = open_text(recipe, Path("benchmark"), changes).recipe
-    return prepare(parsed, "cpu", tree=tree_of({}, Place("benchmark")), command="")
+    opened = open_text(recipe, Path("benchmark"), changes)
+    return prepare(opened.recipe, "cpu", tree=opened.tree, command="")
 
 
 def genlab_loop(parts: Prepared, state: TrainState, run_step: Runner, callback: Callback) -> None:

@@ -151,9 +151,9 @@ def test_damaged_words_are_as_none(text: str, here: Path) -> None:
 
 def test_words_of_another_installation_or_too_old_are_as_none(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert vocabulary.kept() == WORDS
-    monkeypatch.setattr(vocabulary, "_key", lambda: "genlab 99")
-    assert vocabulary.kept() is None
-    monkeypatch.undo()
+    with monkeypatch.context() as changed:
+        changed.setattr(vocabulary, "_key", lambda: "genlab 99")
+        assert vocabulary.kept() is None
     old = time.time() - vocabulary.KEPT - 60
     os.utime(vocabulary._path(), (old, old))
     assert vocabulary.kept() is None

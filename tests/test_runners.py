@@ -90,8 +90,8 @@ def quick_compile(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 def prepared(recipe: Path, **settings: Any) -> Prepared:
     overrides = {key.replace("__", "."): value for key, value in settings.items()}
-    loaded = open_recipe(recipe, overrides, registry=installed().registry).recipe
-    return prepare(loaded, "cpu", where=str(recipe), command="test")
+    opened = open_recipe(recipe, overrides)
+    return prepare(opened.recipe, "cpu", tree=opened.tree, command="test")
 
 
 def equal(a: Any, b: Any) -> bool:

@@ -50,6 +50,7 @@ from genlab.train.parameters import ALIGNED, alike, flattened
 from genlab.train.rate import LearningRate
 from genlab.train.step import TrainStep
 from genlab.tree import Json
+from genlab.wording import shown
 from tests.conftest import ROOT
 from tests.test_distributions import a_model
 from tests.test_train import CPU, NO_SCALER, Scripted, prepare, train
@@ -620,7 +621,7 @@ def test_a_metric_that_there_will_not_be_is_refused_before_training(
     with pytest.raises(RecipeError) as refused:
         run(bars, {key: value})
     assert str(refused.value).startswith(
-        f"{bars}: {key}.monitor: unknown metric 'val/los'; did you mean 'val/loss'?"
+        f"override {key}={shown(value)}: {key}.monitor: unknown metric 'val/los'; did you mean 'val/loss'?"
     )
     assert "train/nll" in str(refused.value)
     assert not (tmp_path / "runs").exists()

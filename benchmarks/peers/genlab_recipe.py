@@ -13,7 +13,6 @@ from pathlib import Path
 from genlab.assembly import choose_runner, new_state
 from genlab.evaluate import evaluate
 from genlab.opening import open_recipe
-from genlab.plugins import installed
 from genlab.prepare import Prepared, prepare
 from genlab.summary import parameter_count
 from genlab.train.callbacks import Callback, Plan, Record
@@ -21,7 +20,6 @@ from genlab.train.loop import fit
 from genlab.train.rate import LearningRate
 from genlab.train.signals import StopRequest
 from genlab.train.state import TrainState
-from genlab.tree import Place, tree_of
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "mnist_cvae.yaml"
 
@@ -52,8 +50,8 @@ def prepared(folder: Path, epochs: int, seed: int) -> Prepared:
         raw = Path(root, "MNIST", "raw")  # where genlab's data source looks
         raw.parent.mkdir()
         raw.symlink_to(folder.absolute())
-        recipe = open_recipe(RECIPE, {**changes, "data.root": root}, registry=installed().registry).recipe
-        return prepare(recipe, "cpu", tree=tree_of({}, Place(str(RECIPE))), command="")
+        opened = open_recipe(RECIPE, {**changes, "data.root": root})
+        return prepare(opened.recipe, "cpu", tree=opened.tree, command="")
 
 
 def main() -> None:
