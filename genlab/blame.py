@@ -20,8 +20,14 @@ def placed(tree: Node) -> Iterator[None]:
     except PartError as error:
         if not error.kind:
             raise PartError(f"{tree.place}: {error}") from error
-        place = tree.place_of((error.kind,))
-        raise PartError(f"{place}: {error}{place.excerpt}", error.kind) from error
+        found, place, _ = tree.find((error.kind,))
+        excerpt = place.excerpt if found else ""  # no line is to blame for a part that none names
+        raise PartError(f"{place}: {error}{excerpt}", error.kind) from error
+
+
+def metric_names(terms: Terms) -> list[str]:
+    """Return the metrics that an objective with such terms makes."""
+    return [f"{split}/{name}" for split in ("train", "val") for name in ("loss", *terms.logs)]
 
 
 def check_monitors(recipe: Recipe, terms: Terms, tree: Node) -> None:
@@ -29,7 +35,7 @@ def check_monitors(recipe: Recipe, terms: Terms, tree: Node) -> None:
 
     tree: what is written, for the place.
     """
-    known = [f"{split}/{name}" for split in ("train", "val") for name in ("loss", *terms.logs)]
+    known = metric_names(terms)
     watched: dict[tuple[str, ...], object] = {("schedule", "monitor"): recipe.schedule.options.get("monitor")}
     if recipe.train.early_stopping is not None:
         watched["train", "early_stopping", "monitor"] = recipe.train.early_stopping.monitor

@@ -28,7 +28,12 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that a crash leaves the old content or the new, never a part of it."""
+    """Write a file so that a crash leaves the old content or the new, never a part of it.
+
+    Raises ``RunError`` if it cannot be written, or something that is no file stands there, a device for example.
+    """
+    if not path.name or (path.exists() and not path.is_file()):
+        raise RunError(f"{str(path)!r}: not a file; choose another name")
     with explained(path):
         new = _beside(path)
         try:

@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from genlab.source import MAX_NODES, bare, read_file
+from genlab.source import MAX_BYTES, MAX_NODES, bare, read_file
 from genlab.tree import MAX_DEPTH, Node, Place, Steps, check_characters, located
 from genlab.wording import printable, shown, suggest
 
 _OPEN = re.compile(r"(\$?)\$\{")
-_KEY = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+_KEY = re.compile(r"[A-Za-z0-9_]{1,100}(\.[A-Za-z0-9_]{1,100})*")
 _ENV = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)(?:,(.*))?", re.DOTALL)
 
 
@@ -47,10 +47,13 @@ class _Interpolation:
     environ: Mapping[str, str]
     under_way: list[Steps] = field(default_factory=list)
     made: int = 0
+    written: int = 0
 
     def at(self, path: Steps, node: Node, depth: int) -> Node:
         """Return the node at ``path`` with its texts replaced."""
         self.made += 1
+        if self.under_way and isinstance(node.value, str):
+            self.spend(node.value, node.place)
         if max(depth, len(self.under_way)) > MAX_DEPTH:
             raise located(node.place, f"${{...}} nests deeper than {MAX_DEPTH} levels")
         if self.made > MAX_NODES:
@@ -94,7 +97,14 @@ class _Interpolation:
             else:
                 pieces.append(_written(self.value(name, path, place, depth), text, place))
         whole = "".join([*pieces, text[end:]])
+        self.spend(whole, place)
         return Node(whole, place, expression=text)
+
+    def spend(self, text: str, place: Place) -> None:
+        """Count the characters that references make."""
+        self.written += len(text)
+        if self.written > MAX_BYTES:
+            raise located(place, f"${{...}} makes more than {MAX_BYTES} characters of this recipe")
 
     def value(self, name: str, path: Steps, place: Place, depth: int) -> Node:
         """Return what is written at a key, all that it holds replaced."""
@@ -103,7 +113,7 @@ class _Interpolation:
                 place,
                 f"${{{printable(name)}}}: a key, as in ${{train.epochs}}, or ${{env:NAME,default}} is expected",
             )
-        steps = tuple(int(step) if step.isdecimal() else step for step in name.split("."))
+        steps = tuple(int(step) if step.isdecimal() and len(step) < 10 else step for step in name.split("."))
         if steps in self.under_way or steps == path[: len(steps)]:
             raise located(place, f"${{{name}}} refers to itself")
         found, _, node = self.tree.find(steps)

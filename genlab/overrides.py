@@ -51,9 +51,15 @@ def apply_overrides(tree: Node, overrides: Mapping[str, object]) -> Node:
 
 
 def as_typed(value: object) -> str:
-    """Return an override's value as one would type it."""
+    """Return an override's value as one would type it: read again, it is the same."""
     plain = value.plain() if isinstance(value, Node) else value
-    return plain if isinstance(plain, str) else json.dumps(plain, default=str)
+    if isinstance(plain, str):
+        try:
+            if read_text(plain, "").plain() == plain:
+                return plain
+        except RecipeError:  # a colon, a bracket ... wants quotes
+            pass
+    return json.dumps(plain, default=str, ensure_ascii=False)
 
 
 def _plain(value: object, key: str) -> Json:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from genlab.blame import check_monitors, placed
+from genlab.blame import check_monitors, metric_names, placed
 from genlab.build import (
     build_data,
     build_model,
@@ -79,6 +79,16 @@ def _rehearse(opened: Opened, registry: Registry) -> tuple[int, list[str]]:
         _check_schedule(build_schedule(recipe, registry), recipe)
         warnings = _train(recipe, model, objective, x, registry, device)
     return parameter_count(model), warnings
+
+
+def metrics_of(recipe: Recipe, registry: Registry) -> list[str]:
+    """Return the metrics that a run of a recipe will have; raise ``PartError`` if its parts do not fit."""
+    data = build_data(recipe, registry)
+    _check_size(recipe, data.x_shape, registry, resolve("cpu"))
+    model = build_model(recipe, data.x_shape, registry)
+    with seeded(recipe.seed, model.device):
+        x = fake_batch(model, data, BATCH)
+        return metric_names(_evaluated(model, build_objective(recipe, registry), x))
 
 
 def _check_size(recipe: Recipe, x_shape: tuple[int, ...], registry: Registry, device: Device) -> None:

@@ -230,7 +230,7 @@ def sweep_of(run: Path) -> Path | None:
     """Return the folder of the sweep that a run is a trial of: ``SWEEP/trials/<n>/<name>/<run>``."""
     if len(run.parents) < 4 or run.parents[2].name != "trials":
         return None
-    return run.parents[3]
+    return run.parents[3] if (run.parents[3] / "sweep.json").is_file() else None
 
 
 def run_folders() -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Every test has its own state folder, runs folder and data folder; nothing of the user's is touched."""
+"""Every test has folders of its own for state and runs; nothing of the user's is touched."""
 
 from __future__ import annotations
 
@@ -30,17 +30,6 @@ train: {epochs: 2, batch_size: 32}
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENLAB_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("GENLAB_RUNS", str(tmp_path / "runs"))
-
-
-BARS = (
-    "name: bars\n"
-    "data: {use: bars, size: 4, examples: 200}\n"
-    "latent: 2\n"
-    "encoder: {use: mlp, hidden: [16]}\n"
-    "decoder: {use: mlp, hidden: [16]}\n"
-    "likelihood: bernoulli\n"
-    "train: {epochs: 2, batch_size: 32}\n"
-)
 
 
 @pytest.fixture

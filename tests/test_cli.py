@@ -138,6 +138,57 @@ def test_data_verify_and_fetch_work_on_a_source_without_files(capsys: Captured) 
     assert "made here" in ok(["data", "fetch", "bars"], capsys)
 
 
+def test_data_may_lie_in_another_folder(tmp_path: Path, capsys: Captured) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "verify", "mnist", "--root", str(tmp_path)])
+    assert ended.value.code == 2
+    assert str(tmp_path / "MNIST" / "raw") in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "verify", "bars", "--root", str(tmp_path)])
+    assert ended.value.code == 2
+    assert "reads no files; --root does not apply" in capsys.readouterr().err
+
+
+needs_full = pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="this system has no /dev/full")
+
+
+@needs_full
+@pytest.mark.parametrize("arguments", [["--help"], ["ls", "parts"], ["devices"], ["--version"]])
+def test_output_to_a_full_disk_is_a_message(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "genlab", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.stderr == "error: standard output cannot be written (No space left on device)\n"
+    assert done.returncode == 2
+
+
+@needs_full
+@pytest.mark.parametrize("to", ["full", "closed"])
+def test_a_training_goes_on_when_its_output_cannot_be_written(to: str, bars: Path, tmp_path: Path) -> None:
+    redirection = ">/dev/full" if to == "full" else ">&-"
+    command = f'"{sys.executable}" -m genlab run "{bars}" train.epochs=1 {redirection}'
+    done = subprocess.run(command, shell=True, stderr=subprocess.PIPE, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    [status] = (tmp_path / "runs").glob("bars/*/status.json")
+    assert '"status": "completed"' in status.read_text()
+    assert done.returncode == 0
+
+
+@needs_full
+def test_a_device_is_not_replaced_by_a_file(capsys: Captured) -> None:
+    for output, said in (("/dev/full", "'/dev/full': not a file"), ("", "not a file")):
+        with pytest.raises(SystemExit) as ended:
+            main(["schema", "-o", output])
+        assert ended.value.code == 2
+        assert said in capsys.readouterr().err
+    assert Path("/dev/full").is_char_device()
+
+
 def test_plugins_list_names_what_each_brings(capsys: Captured) -> None:
     out = ok(["plugins", "list"], capsys)
     assert "genlab-tiny 0.1.0: encoder:tiny" in out

@@ -274,7 +274,9 @@ def test_runs_of_a_plugin_that_is_not_installed(tmp_path: Path, capsys: Captured
     assert "of_some_plugin" in called(["compare", str(a), str(b)], capsys)
 
 
-def test_what_a_run_says_cannot_move_the_cursor(tmp_path: Path, capsys: Captured) -> None:
+def test_what_a_run_says_cannot_move_the_cursor(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
     a = made_up(tmp_path, "a", encoder={"use": "\x1b[2Jboo"})
     b = made_up(tmp_path, "b\x1b[31m", description="[red]bold\x1b[2J")
     status = json.loads((b / "status.json").read_text())
@@ -284,6 +286,17 @@ def test_what_a_run_says_cannot_move_the_cursor(tmp_path: Path, capsys: Captured
     for command in (["compare", str(a), str(b)], ["runs", "show", str(b)], ["runs", "list"]):
         assert "\x1b" not in called(command, capsys)
     assert "\x1b" not in called(["diff", str(a), str(b)], capsys, 2)
+    recipes = tmp_path / "recipes"
+    recipes.mkdir()
+    (recipes / "\x1b[31mevil.yaml").write_text("name: x")
+    status["name"] = "x\x1b[31m\n a line of its own\u202e"
+    (b / "status.json").write_text(json.dumps(status))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GENLAB_RUNS", str(b.parents[1]))
+    listed = called(["ls"], capsys)
+    assert "\x1b" not in listed
+    assert "\u202e" not in listed
+    assert "\n a line of its own" not in listed
 
 
 def test_mistakes(trained: dict[str, Path], tmp_path: Path, capsys: Captured) -> None:

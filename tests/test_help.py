@@ -40,9 +40,9 @@ def said(arguments: list[str], capsys: Captured) -> tuple[int, str, str]:
 
 
 def test_the_commands_are_these() -> None:
-    assert {path[0] for path in ALL} >= {
-        "run", "resume", "validate", "show", "ls", "sample", "plot", "eval", "devices", "doctor", "data",
-        "plugins",
+    assert {path[0] for path in ALL} == {
+        "run", "resume", "sweep", "init", "cp", "validate", "show", "diff", "schema", "ls", "runs", "compare",
+        "report", "sample", "plot", "eval", "data", "devices", "plugins", "doctor",
     }  # fmt: skip
 
 

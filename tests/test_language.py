@@ -10,7 +10,7 @@ import pytest
 from genlab.errors import RecipeError
 from genlab.interpolation import interpolated
 from genlab.opening import Opened, find_recipe, installed_recipes, open_recipe
-from genlab.overrides import parse_overrides
+from genlab.overrides import as_typed, parse_overrides
 from genlab.plugins import installed
 from genlab.resolving import read_resolved
 from genlab.source import read_text
@@ -267,6 +267,18 @@ def test_a_few_lines_cannot_become_a_million_values() -> None:
         plain("\n".join(lines))
 
 
+def test_a_few_lines_cannot_become_a_gigabyte() -> None:
+    long = "x" * 50_000
+    for reference in ("'${y}'", "'a ${y}'"):
+        with pytest.raises(RecipeError, match="makes more than 200000 characters"):
+            plain(f"y: {long}\nv: [{', '.join([reference] * 9)}]")
+
+
+def test_a_number_of_5000_digits_is_no_key() -> None:
+    with pytest.raises(RecipeError, match=r"a key, as in \$\{train.epochs\}"):
+        plain(f"v: ${{{'9' * 5000}}}")
+
+
 def test_a_long_chain_is_refused_and_not_a_crash() -> None:
     chain = "\n".join(f"a{n}: '${{a{n + 1}}}'" for n in range(2000)) + "\na2000: 1\n"
     with pytest.raises(RecipeError, match="nests deeper than 32 levels"):
@@ -282,6 +294,14 @@ def test_interpolation_comes_after_extending_and_overriding_and_before_validatio
         "    train: {epochs: '${name}'}\n"
         "            ^"
     )
+
+
+@pytest.mark.parametrize("value", ["5", "null", "a: b", "[x", "1e-3", "plain", "two words", "é", "#", "", "${x}"])
+def test_an_override_is_typed_so_that_it_is_read_again(value: str) -> None:
+    key = "description"
+    again = parse_overrides([f"{key}={as_typed(value)}"])[key]
+    assert isinstance(again, Node)
+    assert again.plain() == value
 
 
 def test_an_override_may_interpolate() -> None:

@@ -93,10 +93,18 @@ def test_a_trial_of_a_sweep_is_not_the_newest_run_of_its_recipe(runs: Path, tmp_
         runs / "sweeps" / "mine" / "20260102-000000-bbbb" / "trials" / "000", "20260102-000001-cccc", name="mine",
         started="2026-02-01T00:00:00+00:00",
     )  # fmt: skip
+    (trial.parents[3] / "sweep.json").write_text("{}")
     note(trial, tmp_path)
     assert [run.path for run, _ in known_runs("mine")] == [own]
     assert find_run("mine") == own
     assert find_run(str(trial)) == trial
+
+
+def test_a_folder_called_trials_makes_no_sweep(runs: Path, tmp_path: Path) -> None:
+    run = made_up(tmp_path / "trials" / "alice", "20260101-000000-aaaa", name="mine")
+    note(run, tmp_path)
+    assert find_run("mine") == run
+    assert [one.sweep for one in list_runs()] == [None]
 
 
 def test_damaged_and_half_deleted_runs(runs: Path, capsys: Captured) -> None:
@@ -334,6 +342,7 @@ def test_prune_removes_what_left_nothing(runs: Path, capsys: Captured) -> None:
     damaged = made_up(runs, "damaged", model=False)
     (damaged / "status.json").write_text("{")
     made_up(runs / "sweeps" / "s" / "1" / "trials" / "000", "trial", state="failed", model=False)
+    (runs / "sweeps" / "s" / "1" / "sweep.json").write_text("{}")
     assert pruned(capsys) == {"failed-nothing", "interrupted-nothing", "running-nothing"}
     assert pruned(capsys) == set()
 

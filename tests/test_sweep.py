@@ -24,7 +24,7 @@ import pytest
 import genlab
 from genlab import Choices, GenlabError, Range, Search
 from genlab.cli import main
-from genlab.errors import PartError, RecipeError, RunError
+from genlab.errors import DeviceError, PartError, RecipeError, RunError
 from genlab.opening import open_recipe
 from genlab.parts.searches import Grid, Random
 from genlab.plugins import installed
@@ -472,8 +472,24 @@ def test_the_summary_is_the_mean_and_deviation_over_seeds(bars: Path, tmp_path: 
 def test_another_metric_may_decide(bars: Path, stand_in: StandIn) -> None:
     done = sweep(bars, {"latent": [2, 3]}, metric="val/nll", command=stand_in)
     assert done.rows[0].metrics["val/nll"].mean == 6.0
-    with pytest.raises(RunError, match="metric 'val/nil': no run has it; did you mean 'val/nll'"):
+
+
+def test_metric_device_and_parts_are_checked_before_anything_starts(
+    bars: Path, stand_in: StandIn, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match="metric 'val/nil': unknown; did you mean 'val/nll'"):
         sweep(bars, {"latent": [2, 3]}, metric="val/nil", command=stand_in)
+    with pytest.raises(DeviceError, match="device 'nope'"):
+        sweep(bars, {"latent": [2, 3]}, device="nope", command=stand_in)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_search_of_more_than_there_is_ends_when_all_is_tried(
+    bars: Path, stand_in: StandIn, upwards: str
+) -> None:
+    done = sweep(bars, {"latent": [2, 3]}, search=upwards, trials=5, command=stand_in)
+    assert len(done.outcomes) == 2
+    assert done.completed
 
 
 def test_there_is_a_plot_of_each_key(bars: Path, stand_in: StandIn) -> None:

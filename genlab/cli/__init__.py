@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import logging
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ from genlab.cli import (
     sweep,
     validate,
 )
-from genlab.cli.streams import forgive_encodings
+from genlab.cli.streams import divert, forgive_encodings
 from genlab.errors import GenlabError
 
 EPILOG = """\b
@@ -101,6 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _show_progress_messages()
     try:
         code = app([a for a in given if a != "--debug"], prog_name="genlab", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where a full disk can be told
         sys.exit(code or 0)
     except _UsageError as error:
         typer.echo(usage(error), err=True)
@@ -113,10 +115,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read our output has gone, as in `genlab ls | head`; nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has gone, as in `genlab ls | head`; nobody is left to tell
+        divert(sys.stdout)
         sys.exit(0)
+    except OSError as error:
+        if debug or error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF):
+            raise
+        divert(sys.stdout)
+        typer.echo(f"error: standard output cannot be written ({error.strerror})", err=True)
+        sys.exit(2)
 
 
 def usage(error: Exception) -> str:

@@ -51,7 +51,7 @@ def _source(name: str, root: Path | None) -> DataSource:
 
     part = installed().registry.get("data", name)
     options: dict[str, JsonValue] = {} if root is None else {"root": str(root)}
-    if root is not None and "root" not in part.options.model_fields:
+    if root is not None and "root" not in part.option_names:
         raise DataError(f"data source {name!r} reads no files; --root does not apply")
     source: DataSource = part.cls(**part.parse(options))
     return source

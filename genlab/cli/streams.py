@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from contextlib import suppress
 from typing import TextIO
 
 
@@ -15,14 +16,21 @@ def forgive_encodings() -> None:
             stream.reconfigure(errors="replace")
 
 
-class Surviving(io.TextIOBase):
-    """A text stream that falls silent when its reader has gone, as in ``genlab run recipe.yaml | head``.
+def divert(stream: TextIO) -> None:
+    """Let all that is still written to a stream, the interpreter's own last flush included, go nowhere."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
-    A training of hours must not end because nobody watches it any more.
+
+class Surviving(io.TextIOBase):
+    """A text stream that falls silent when it can take no more, as in ``genlab run recipe.yaml | head``.
+
+    A training of hours must not end because nobody watches it any more, or because the disk that its output goes
+    to is full.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
+    def __init__(self, stream: TextIO | None) -> None:
+        self.stream = stream if stream is not None else open(os.devnull, "w")  # noqa: PTH123, SIM115  closed: >&-
         self.silent = False
 
     def write(self, text: str) -> int:
@@ -31,7 +39,7 @@ class Surviving(io.TextIOBase):
             try:
                 self.stream.write(text)
                 self.stream.flush()
-            except BrokenPipeError:
+            except (OSError, ValueError):
                 self.silence()
         return len(text)
 
@@ -41,7 +49,7 @@ class Surviving(io.TextIOBase):
     def silence(self) -> None:
         """Write no more, and let the interpreter's own last flush go nowhere."""
         self.silent = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+        divert(self.stream)
 
     def isatty(self) -> bool:
         """Whether the stream is a terminal."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.table import Table
 
+from genlab.wording import printable
+
 if TYPE_CHECKING:
     from genlab.model import LatentModel
     from genlab.prepare import Prepared
@@ -48,7 +50,8 @@ def layer_table(model: LatentModel) -> Table:
 
 def listing(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Return aligned columns as text; the last is never cut, so that a path can be copied at any width."""
-    table = [columns, *rows]
+    # What stands in files, names for example, must not reach a terminal as control sequences.
+    table = [columns, *(tuple(cell and printable(cell) for cell in row) for row in rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(columns) - 1)]
     lines = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])

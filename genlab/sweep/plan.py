@@ -15,10 +15,11 @@ from genlab.interfaces import Search
 from genlab.opening import open_recipe
 from genlab.recipe import PartSpec, Recipe
 from genlab.registry import Registry
+from genlab.rehearsal import metrics_of
 from genlab.source import read_text
-from genlab.space import Choices, Json, Space
+from genlab.space import Choices, Json, Range, Space
 from genlab.tree import Place
-from genlab.wording import Allowed, finding, shown
+from genlab.wording import Allowed, finding, shown, suggest
 
 MAX_RUNS = 1000  # of one sweep
 MAX_PROBLEMS = 20  # that one message lists
@@ -130,7 +131,7 @@ def check_ends(source: Source, space: Space) -> None:
         key: choices.values if isinstance(choices, Choices) else (choices.low, choices.high)
         for key, choices in space.items()
     }
-    first = {key: values[0] for key, values in ends.items()}
+    first = {key: first_of(choices) for key, choices in space.items()}
     problems: dict[str, None] = {}
     for key, values in ends.items():
         for value in values:
@@ -151,12 +152,27 @@ def identity(recipe: Recipe) -> str:
     return json.dumps(recipe.written(), sort_keys=True)
 
 
+def combinations_of(space: Space) -> int | None:
+    """Return how many combinations there are; None if there is no end of them."""
+    sizes = [len(each.values) if isinstance(each, Choices) else each.numbers for each in space.values()]
+    return None if None in sizes else math.prod(size for size in sizes if size is not None)
+
+
+def first_of(choices: Choices | Range) -> Json:
+    """Return the first choice, or the lower end of a range."""
+    return choices.values[0] if isinstance(choices, Choices) else choices.low
+
+
+def check_metric(recipe: Recipe, metric: str, registry: Registry) -> None:
+    """Raise ``RecipeError`` if no run of a recipe will have a metric, ``PartError`` if its parts do not fit."""
+    known = metrics_of(recipe, registry)
+    if metric not in known:
+        raise RecipeError(f"metric {metric!r}: unknown; {suggest(metric, known)}there are {', '.join(known)}")
+
+
 def check_size(space: Space, limit: int | None, seeds: int) -> None:
     """Raise ``RecipeError`` if there would be more runs than anybody means to start."""
-    sizes = [
-        len(choices.values) if isinstance(choices, Choices) else choices.numbers for choices in space.values()
-    ]
-    size = None if None in sizes else math.prod(size for size in sizes if size is not None)
+    size = combinations_of(space)
     known = [count for count in (size, limit) if count is not None]
     if known and min(known) * seeds > MAX_RUNS:
         raise RecipeError(

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from genlab.build import build_search
+from genlab.device import resolve
 from genlab.errors import GenlabError, RecipeError
 from genlab.folders import runs_root
 from genlab.interfaces import Search
@@ -23,9 +24,12 @@ from genlab.sweep.plan import (
     Combination,
     Source,
     check_ends,
+    check_metric,
     check_size,
     check_space,
     combination,
+    combinations_of,
+    first_of,
     read_search,
     seeds_of,
     whole_plan,
@@ -68,7 +72,7 @@ def sweep(
     """
     registry = installed().registry
     if resume not in ("never", "auto"):
-        raise RecipeError(f"resume={resume!r}: 'never' or 'auto' is expected; for one sweep there is resume_sweep")
+        raise RecipeError(f"resume={resume!r}: 'never' or 'auto' is expected; for one sweep: genlab resume FOLDER")
     _check_counts(seeds=seeds if isinstance(seeds, int) else None, trials=trials, jobs=jobs)
     choices = {k: v if isinstance(v, Choices | Range) else Choices(tuple(v)) for k, v in space.items()}
     source = Source(str(find_recipe(recipe)), _plain(overrides or {}), registry)
@@ -84,6 +88,7 @@ def sweep(
         if trials is None:
             raise RecipeError(f"search {spec.use!r}: how many combinations? for example --trials 50")
         check_ends(source, choices)
+        trials = min(trials, combinations_of(choices) or trials)
     else:
         if trials is None and spec.use != "grid":
             raise RecipeError(f"search {spec.use!r}: how many combinations? for example --samples 20")
@@ -92,6 +97,9 @@ def sweep(
         plan = whole_plan(source, build_search(spec, choices, folder.path, base.seed, registry), trials, each_seed)
         trials = len(plan)
     assert trials is not None
+    resolve(device)
+    firsts = {key: first_of(each) for key, each in choices.items()}
+    check_metric(plan[0].recipes[0] if plan else source.resolved(firsts), metric, registry)
     asked = Spec(
         name=base.name,
         command=_command(recipe, overrides or {}, choices, each_seed, spec, trials, metric),

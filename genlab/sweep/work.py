@@ -231,5 +231,6 @@ class Work:
 def _ended(code: int) -> str:
     """Say how a process ended that left no run with a reason."""
     if code < 0:
-        return f"its process was ended by {signal.Signals(-code).name}"
+        known = {each.value: each.name for each in signal.Signals}
+        return f"its process was ended by {known.get(-code, f'signal {-code}')}"
     return f"its process ended with exit code {code} and left no completed run"
