@@ -185,6 +185,11 @@ class TerminalDisplay(PlainDisplay):
         )
         self.looked, self.seen = now, 0
 
+    def conclude(self, run: Run) -> None:
+        """Take the live line away, then print the outcome."""
+        self.progress.stop()
+        super().conclude(run)
+
     def on_evaluation(self, record: Record, state: TrainState) -> None:
         """Print the evaluation above the live line."""
         self.progress.console.print(self.line(record))
