@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from genlab.model import LatentModel
-from genlab.store import Metrics
+from genlab.runfiles import Metrics
 from genlab.summary import parameter_count
 
 GREY_BERNOULLI = (

@@ -214,13 +214,16 @@ _BEAR_IN_MIND = {
     "train.early_stopping.monitor": "the kept model is the best by another metric, not by val/loss everywhere",
 }
 
+
+def _versions(run: Digest) -> Mapping[str, str]:
+    return {"genlab": run.made.genlab, "torch": run.made.libraries.get("torch", "")} if run.made else {}
+
+
 _MADE: Mapping[str, Callable[[Digest], str]] = {
     "made with different versions": lambda run: ", ".join(
-        f"{name} {version}"
-        for name, version in {"genlab": run.made.genlab, "torch": run.made.libraries.get("torch", "")}.items()
-        if version
+        f"{name} {version}" for name, version in _versions(run).items() if version
     ),
-    "time and images/s are of different devices": lambda run: run.made.device,
+    "time and images/s are of different devices": lambda run: run.made.device if run.made else "",
 }
 
 

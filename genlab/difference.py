@@ -11,6 +11,7 @@ from typing import Final
 
 from genlab.errors import RecipeError
 from genlab.interpolation import read_written
+from genlab.runfiles import is_run
 from genlab.tree import Json
 from genlab.wording import printable
 
@@ -124,9 +125,8 @@ def resolved(ref: str) -> Resolved:
 
     A run is read from its own files, whatever is installed. Raises ``GenlabError`` if there is no such thing.
     """
-    run = _run_at(Path(ref))
-    if run is not None:
-        return _of_run(run, ref)
+    if is_run(Path(ref)):
+        return _of_run(Path(ref), ref)
     if _is_recipe(ref):
         return _of_recipe(ref)
     return _of_model(ref)
@@ -138,13 +138,6 @@ def values_at(path: Path) -> dict[str, Json]:
     if not isinstance(plain, dict):
         raise RecipeError(f"{path}: damaged; a resolved recipe is a mapping")
     return plain
-
-
-def _run_at(path: Path) -> Path | None:
-    try:
-        return path if path.name and (path / "resolved.yaml").is_file() else None
-    except (OSError, ValueError):
-        return None
 
 
 def _of_run(path: Path, ref: str) -> Resolved:
@@ -175,8 +168,8 @@ def _of_model(ref: str) -> Resolved:
     from genlab.store import find, read_config
 
     folder = find(ref).folder
-    if (run := _run_at(folder.parent)) is not None:
-        return _of_run(run, ref)
+    if is_run(folder.parent):
+        return _of_run(folder.parent, ref)
     return Resolved(ref, read_config(folder).recipe, {})
 
 

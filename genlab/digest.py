@@ -2,63 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from statistics import median
 
 from genlab.difference import values_at
 from genlab.errors import GenlabError, RunError
-from genlab.runs import RunDirectory, Status
+from genlab.runfiles import Environment, Metrics, Row, Status, count_numbers, is_run, read_model, read_rows
+from genlab.runs import RunDirectory
 from genlab.tree import Json
 from genlab.wording import printable
 
-Row = Mapping[str, float]
-
 _EXAMPLES = re.compile(r"all ([\d,]+) validation examples")
-_MAX_HEADER = 100_000_000  # bytes; what the format itself allows
-
-
-class _Kept(BaseModel):
-    """What is needed of a bundle's ``metrics.json``."""
-
-    protocol: str = ""
-    validation_sha256: str = ""
-
-
-class Made(BaseModel):
-    """What is needed of ``env.json``: what a run was done with. Empty where it is not known."""
-
-    genlab: str = ""
-    plugins: dict[str, str] = {}
-    python: str = ""
-    libraries: dict[str, str] = {}
-    device: str = ""
-    precision: str = ""
-    runner: str = ""
-    threads: int = 0
-    command: str = ""
-
-
-M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class Digest:
     """A run as its files tell it.
 
-    state: of ``Status``, or ``damaged`` if that cannot be read. recipe: the resolved values; empty if they
-    cannot be read. rows: the evaluations. best: that of the kept model, nats per example; best_epoch: after
-    which it was taken. seconds: of training and evaluation together. images_per_second: the mean over
-    evaluations, of training steps alone. protocol: how ``val/*`` were measured; examples: on how many.
-    validation_sha256: of the validation examples. parameters: numbers in the weights file. Whatever is not
+    state: of ``Status``. recipe: the resolved values; empty if they cannot be read. made: what it was done with.
+    rows: the evaluations; timings: of each. best: that of the kept model, nats per example; best_epoch: after
+    which it was taken. seconds: of training and evaluation together. images_per_second: the median over
+    evaluations, of training steps alone. kept: what the bundle says of itself; of it protocol: how ``val/*`` were
+    measured; examples: on how many; validation_sha256: of the validation examples. parameters: of the model; all
+    numbers in the weights file where an older genlab did not note them. Whatever is not
     known is None or empty. notes: what could not be read.
     """
 
@@ -70,8 +41,10 @@ class Digest:
     finished: str = ""
     steps: int = 0
     recipe: Mapping[str, Json] = field(default_factory=dict, repr=False)
-    made: Made = field(default_factory=Made, repr=False)
+    made: Environment | None = field(default=None, repr=False)
     rows: tuple[Row, ...] = field(default=(), repr=False)
+    timings: tuple[Row, ...] = field(default=(), repr=False)
+    kept: Metrics | None = field(default=None, repr=False)
     best: Row = field(default_factory=dict)
     best_epoch: int | None = None
     seconds: float | None = None
@@ -108,19 +81,20 @@ def digest(path: Path, *, recipe: bool = True) -> Digest:
     """
     notes: list[str] = []
     run = RunDirectory(path)
-    if not any((path / name).is_file() for name in ("status.json", "resolved.yaml", "metrics.jsonl")):
-        raise RunError(f"{path}: not a run directory: no status.json")
+    if not is_run(path) and not any((path / name).is_file() for name in ("status.json", "metrics.jsonl")):
+        raise RunError(f"{path}: not a run directory")
     status = _status(run, notes)
-    rows = _rows(path / "metrics.jsonl", notes)
-    timings = _rows(path / "timing.jsonl", notes)
+    rows = read_rows(path / "metrics.jsonl", path, notes)
+    timings = read_rows(path / "timing.jsonl", path, notes)
     best, best_epoch = (dict(status.best), status.best_epoch) if status else ({}, None)
-    if not best and (measured := [row for row in rows if "val/loss" in row]):
+    if not best and (measured := [row for row in rows if math.isfinite(row.get("val/loss", math.nan))]):
         lowest = min(measured, key=lambda row: row["val/loss"])
         best = {key: value for key, value in lowest.items() if "/" in key}
         best_epoch = int(lowest["epoch"]) if "epoch" in lowest else None
     best = {name: value for name, value in best.items() if printable(name) == name}
-    speeds = [row["images_per_second"] for row in timings if "images_per_second" in row]
-    kept = _read(_Kept, run.model / "metrics.json", notes)
+    speeds = [row["images_per_second"] for row in timings if row.get("images_per_second")]
+    kept = read_model(Metrics, run.model / "metrics.json", path, notes)
+    noted = kept.parameters if kept else None
     return Digest(
         path=path,
         state=status.status if status else "damaged",
@@ -130,15 +104,17 @@ def digest(path: Path, *, recipe: bool = True) -> Digest:
         finished=(status.finished or "") if status else "",
         steps=status.steps if status else 0,
         recipe=_recipe(path / "resolved.yaml", notes) if recipe else {},
-        made=_read(Made, path / "env.json", notes),
+        made=read_model(Environment, path / "env.json", path, notes),
         rows=rows,
+        timings=timings,
+        kept=kept,
         best=best,
         best_epoch=best_epoch,
         seconds=_seconds(timings, status),
-        images_per_second=sum(speeds) / len(speeds) if speeds else None,
-        protocol=kept.protocol,
-        validation_sha256=kept.validation_sha256,
-        parameters=_parameters(run.model / "model.safetensors"),
+        images_per_second=median(speeds) if speeds else None,
+        protocol=kept.protocol if kept else "",
+        validation_sha256=kept.validation_sha256 if kept else "",
+        parameters=count_numbers(run.model / "model.safetensors", path) if noted is None else noted,
         active_units=status.active_units if status else None,
         notes=tuple(notes),
     )
@@ -175,42 +151,3 @@ def _recipe(path: Path, notes: list[str]) -> dict[str, Json]:
     except GenlabError as error:
         notes.append(str(error).partition("\n")[0].removeprefix(f"{path.parent}/"))
         return {}
-
-
-def _rows(path: Path, notes: list[str]) -> tuple[Row, ...]:
-    """Read an object of numbers a line; a line that is none, as the last of a copy cut short, is left out."""
-    try:
-        lines = path.read_text("utf-8", errors="replace").splitlines()
-    except OSError:
-        return ()
-    rows: list[Row] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            rows.append({key: value + 0.0 for key, value in row.items()})
-        except (ValueError, TypeError, AttributeError, RecursionError):
-            notes.append(f"{path.name}: line {number} is damaged and left out")
-    return tuple(rows)
-
-
-def _read(model: type[M], path: Path, notes: list[str]) -> M:
-    try:
-        return model.model_validate_json(path.read_bytes())
-    except OSError:
-        return model()
-    except ValidationError:
-        notes.append(f"{path.name}: damaged")
-        return model()
-
-
-def _parameters(path: Path) -> int | None:
-    """Count the numbers in a weights file from its header, buffers included; None if there is none to read."""
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header: dict[str, Any] = json.loads(file.read(min(length, _MAX_HEADER)))
-        return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
-    except (OSError, ValueError, struct.error, KeyError, TypeError, AttributeError):
-        return None

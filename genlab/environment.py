@@ -7,42 +7,13 @@ import platform
 from importlib import metadata
 
 import torch
-from pydantic import BaseModel
 
 import genlab
 from genlab.device import Device
+from genlab.runfiles import Environment
 from genlab.train.options import RunnerOption
 
 LIBRARIES = ("torch", "torchvision", "numpy", "pydantic", "pluggy", "safetensors", "matplotlib")
-
-
-class Environment(BaseModel):
-    """The content of ``env.json``."""
-
-    genlab: str
-    plugins: dict[str, str]
-    python: str
-    platform: str
-    device: str
-    on: str
-    precision: str
-    runner: RunnerOption
-    runner_figures: dict[str, str] = {}
-    deterministic: bool
-    threads: int
-    cpus: int
-    allocator_tuned: bool
-    libraries: dict[str, str]
-    command: str
-
-    def differences(self, now: Environment) -> list[str]:
-        """Say what differs now in what a result depends on to the last bit."""
-        names = ("genlab", "python", "device", "precision", "runner", "threads", "deterministic")
-        found = [(name, getattr(self, name), getattr(now, name)) for name in names]
-        for group in ("libraries", "plugins"):
-            before, after = getattr(self, group), getattr(now, group)
-            found += [(name, before.get(name, "absent"), after.get(name, "absent")) for name in before | after]
-        return [f"{name} {before} then, {after} now" for name, before, after in found if before != after]
 
 
 def capture(

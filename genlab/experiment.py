@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import cast, get_args
 
 from genlab.device import available
 from genlab.errors import GenlabError, RecipeError
@@ -133,7 +134,9 @@ def _resume(
             tree=tree_of({}, Place(str(directory.path / "resolved.yaml"))),
             command=before.command,
         )
-        runner: RunnerOption = before.runner if prepared.environment.on == before.on else recipe.train.runner
+        runner = recipe.train.runner
+        if prepared.environment.on == before.on and before.runner in get_args(RunnerOption):
+            runner = cast(RunnerOption, before.runner)
         now = prepared.environment.model_copy(update={"runner": runner})
         with accounted_for(directory, StopRequest()):
             directory.restart()

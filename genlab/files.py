@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, whatever happens while they are written."""
+"""Files that are either whole or absent, whatever happens while they are written; and none that never ends."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -115,3 +116,24 @@ def sync_folder(path: Path) -> None:
 def _beside(path: Path) -> Path:
     """A name that nobody has, in the same folder."""
     return path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+
+
+def read_regular(path: Path, limit: int, *, within: Path | None = None, tail: bool = False) -> bytes:
+    """Return what is in a regular file of at most ``limit`` bytes; with ``tail``, the last of a longer one.
+
+    A pipe or a device, which could keep us waiting for ever, is never read, nor, if ``within`` is given, what a
+    link out of that folder leads to. Raises ``OSError`` for all that cannot be read, ``ValueError`` for what is
+    no path.
+    """
+    if within is not None and not path.resolve().is_relative_to(within.resolve()):
+        raise OSError(errno.ELOOP, "a link that leads out of its folder", str(path))
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(descriptor, "rb") as file:  # noqa: PTH123  opened as no Path method can
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        if found.st_size > limit:
+            if not tail:
+                raise OSError(errno.EFBIG, f"more than {limit:,} bytes", str(path))
+            file.seek(-limit, os.SEEK_END)
+        return file.read(limit)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from genlab.errors import RunError
+from genlab.runfiles import is_run
 from genlab.runs import known_runs, run_folders
 from genlab.wording import printable
 
@@ -21,7 +22,7 @@ def find_runs(refs: Sequence[str]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for ref in refs:
-        below = [] if _is_run(Path(ref)) else list(runs_below(Path(ref)))
+        below = [] if is_run(Path(ref)) else list(runs_below(Path(ref)))
         found |= dict.fromkeys(below or [find_run(ref)])
     return list(found)
 
@@ -33,7 +34,7 @@ def find_run(ref: str) -> Path:
     ``run:``, which stands for the newest run of that name. Raises ``RunError`` if there is no such run.
     """
     rest = ref.removeprefix("run:")
-    if _is_run(Path(rest)):
+    if is_run(Path(rest)):
         return Path(rest).absolute()
     if path := run_called(rest):
         return path
@@ -51,7 +52,7 @@ def run_called(name: str) -> Path | None:
 
     Raises ``RunError`` if there are several.
     """
-    found = [path for path in run_folders() if path.name == name and _is_run(path)]
+    found = [path for path in run_folders() if path.name == name and is_run(path)]
     if len(found) > 1:
         raise RunError(f"{name}: {len(found)} runs are called so; give one's path: {', '.join(map(str, found))}")
     return found[0] if found else None
@@ -62,16 +63,9 @@ def runs_below(folder: Path) -> Iterator[Path]:
     top = folder.absolute()
     for here, folders, files in os.walk(top):
         path = Path(here)
-        if "status.json" in files and path != top:
+        if path != top and "resolved.yaml" in files and is_run(path):
             yield path
             folders.clear()
         elif len(path.relative_to(top).parts) >= MAX_DEPTH:
             folders.clear()
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-
-
-def _is_run(path: Path) -> bool:
-    try:
-        return bool(path.name) and (path / "status.json").is_file()
-    except (OSError, ValueError):  # not to be entered, or no name that a file could have
-        return False

@@ -22,6 +22,7 @@ from genlab.files import explained
 from genlab.finding import run_called, runs_below
 from genlab.folders import runs_root
 from genlab.lock import locked
+from genlab.runfiles import is_run
 from genlab.runs import RunDirectory, forget, known_runs, run_folders, sweep_of
 from genlab.wording import printable
 
@@ -53,7 +54,7 @@ class Pruned:
 
 def list_runs() -> list[Listed]:
     """Return every run of this user, trials of sweeps and damaged runs included, newest first."""
-    found = dict.fromkeys(path for path in run_folders() if looks_like_run(path))
+    found = dict.fromkeys(path for path in run_folders() if is_run(path))
     sweeps = runs_root().absolute() / "sweeps"
     found |= dict.fromkeys(runs_below(sweeps))
     listed = []
@@ -77,15 +78,6 @@ def size(folder: Path) -> int:
     return total
 
 
-def looks_like_run(path: Path) -> bool:
-    """Whether a folder has the files that every run directory has from its beginning, a damaged one too."""
-    try:
-        regular = {entry.name for entry in os.scandir(path) if entry.is_file(follow_symlinks=False)}
-    except (OSError, ValueError):
-        return False
-    return {"recipe.yaml", "resolved.yaml"} <= regular and bool({"status.json", "env.json"} & regular)
-
-
 def removable(ref: str) -> Path:
     """Resolve what a user wants removed to a run directory that may be.
 
@@ -105,7 +97,7 @@ def removable(ref: str) -> Path:
     if path.is_symlink():
         raise RunError(f"{ref}: a link; to remove the run, give the directory that it leads to: {path.resolve()}")
     path = path.parent.resolve() / path.name
-    if not looks_like_run(path):
+    if not is_run(path):
         few = [str(run) for run in runs_below(path)][:3] if path.is_dir() else []
         there = f"; below it are runs: {', '.join(few)} ..." if few else ""
         raise RunError(f"{ref}: not a run directory, so it is not removed{there}")

@@ -11,8 +11,10 @@ from torch import Tensor
 from genlab.card import model_card
 from genlab.interfaces import Tracker
 from genlab.prepare import Prepared
+from genlab.runfiles import Metrics
 from genlab.runs import RunDirectory, record_json
-from genlab.store import Metrics, save, write_metrics
+from genlab.store import save, write_metrics
+from genlab.summary import parameter_count
 from genlab.train.callbacks import Callback, Record
 from genlab.train.state import TrainState
 
@@ -65,6 +67,7 @@ class Keeper(Callback):
             command=prepared.environment.command,
             seed=prepared.recipe.seed,
             device=prepared.environment.device,
+            parameters=parameter_count(prepared.model),
             history=[record_json(record) for record in state.records],
         )
 

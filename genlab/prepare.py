@@ -14,13 +14,14 @@ from genlab.build import build_data, build_model, build_objective, build_optimiz
 from genlab.contract import check_objective, check_probabilities
 from genlab.data import Batches, fits, read_split
 from genlab.device import Device, resolve
-from genlab.environment import Environment, capture
+from genlab.environment import capture
 from genlab.errors import RecipeError
 from genlab.interfaces import DataSource, Examples, Objective, Schedule, Terms
 from genlab.model import LatentModel
 from genlab.plugins import installed
 from genlab.precision import resolve_precision
 from genlab.recipe import Recipe
+from genlab.runfiles import Environment
 from genlab.train.allocator import keep_freed_memory
 from genlab.train.options import RunnerOption
 from genlab.tree import Node

@@ -22,39 +22,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from genlab.errors import RunError
-from genlab.files import explained, previous, write_json, write_text
+from genlab.files import explained, previous, read_regular, write_json, write_text
 from genlab.folders import runs_root, state_root
+from genlab.runfiles import MAX_JSON, Environment, State, Status
 
 if TYPE_CHECKING:  # they bring torch, which looking at runs does not need
-    from genlab.environment import Environment
     from genlab.opening import Opened
     from genlab.recipe import Recipe
     from genlab.train.callbacks import Record
-
-State = Literal["running", "completed", "interrupted", "failed", "died"]
-"""``died`` is never written: it is what a run is found to be whose process is gone."""
-
-
-class Status(BaseModel):
-    """The content of ``status.json``. Times are UTC, ISO 8601."""
-
-    status: State
-    name: str
-    pid: int
-    host: str
-    started: str
-    finished: str | None = None
-    message: str = ""
-    steps: int = 0
-    best_epoch: int | None = None
-    best: dict[str, float] = {}
-    active_units: int | None = None
-
 
 _ORIGINS = TypeAdapter(dict[str, str])
 
@@ -118,17 +98,15 @@ class RunDirectory:
     def origins(self) -> dict[str, str]:
         """Return where each value of the recipe came from, by dotted key; empty if that is not known."""
         try:
-            return _ORIGINS.validate_json((self.path / "origins.json").read_bytes())
-        except (OSError, ValidationError):
+            return _ORIGINS.validate_json(read_regular(self.path / "origins.json", MAX_JSON, within=self.path))
+        except (OSError, ValueError):
             return {}
 
     def environment(self) -> Environment:
         """Read what the run was, or was last, done with."""
-        from genlab.environment import Environment
-
         path = self.path / "env.json"
         try:
-            return Environment.model_validate_json(path.read_bytes())
+            return Environment.model_validate_json(read_regular(path, MAX_JSON, within=self.path))
         except OSError as error:
             raise RunError(f"{path}: cannot be read ({error.strerror})") from None
         except ValidationError:
@@ -142,7 +120,7 @@ class RunDirectory:
         """Read the status; raise ``RunError`` if there is none to read."""
         path = self.path / "status.json"
         try:
-            status = Status.model_validate_json(path.read_bytes())
+            status = Status.model_validate_json(read_regular(path, MAX_JSON, within=self.path))
         except OSError as error:
             raise RunError(f"{path}: not a run directory ({error.strerror})") from None
         except ValidationError:
@@ -269,7 +247,7 @@ def _noted() -> Iterator[tuple[Path, Path]]:
         return
     for note in notes:
         try:
-            yield note, Path(note.read_text("utf-8").strip())
+            yield note, Path(read_regular(note, 10_000).decode().strip())
         except (OSError, UnicodeDecodeError):
             continue
 

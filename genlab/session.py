@@ -22,7 +22,8 @@ from genlab.model import LatentModel
 from genlab.plugins import installed
 from genlab.prepare import Prepared
 from genlab.recipe import Recipe
-from genlab.runs import RunDirectory, State, record_json
+from genlab.runfiles import State
+from genlab.runs import RunDirectory, record_json
 from genlab.store import load_bundle
 from genlab.train.callbacks import Callback, Record
 from genlab.train.checkpoints import Checkpoints

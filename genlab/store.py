@@ -23,11 +23,12 @@ import genlab
 from genlab.build import build_model
 from genlab.device import resolve
 from genlab.errors import ModelError, PluginError
-from genlab.files import previous, replaced_folder, write_bytes, write_json, write_text
+from genlab.files import previous, read_regular, replaced_folder, write_bytes, write_json, write_text
 from genlab.model import LatentModel
 from genlab.plugins import Plugins, installed
 from genlab.recipe import PartSpec, Recipe
 from genlab.resolving import recipe_from
+from genlab.runfiles import MAX_JSON, Metrics, is_run
 from genlab.runs import RunDirectory, known_runs
 
 FORMAT = 1
@@ -56,25 +57,6 @@ class Config(BaseModel):
     parts: list[Owner]
     weights_sha256: str
     weights_bytes: int
-
-
-class Metrics(BaseModel):
-    """The content of ``metrics.json``.
-
-    metrics: of the kept model, nats per example. epoch: after which it was taken. protocol: how the numbers
-    were obtained. validation_sha256: of the validation examples; empty where it was not taken. command, seed,
-    device: what made it. history: the rows of ``metrics.jsonl``, one an evaluation, those after the kept one
-    included.
-    """
-
-    metrics: dict[str, float]
-    epoch: int
-    protocol: str
-    validation_sha256: str = ""
-    command: str
-    seed: int
-    device: str
-    history: list[dict[str, float]]
 
 
 def save(
@@ -179,7 +161,7 @@ def load_bundle(folder: Path, device: str = "auto") -> LatentModel:
             f"{genlab.__version__}: pip install --upgrade genlab"
         )
     metrics = _parse(Metrics, folder / METRICS)
-    weights = _read(folder / WEIGHTS)
+    weights = _read(folder / WEIGHTS, config.weights_bytes + 1)
     if len(weights) != config.weights_bytes:
         raise ModelError(
             f"{folder / WEIGHTS}: truncated or altered ({len(weights)} bytes; {config.weights_bytes} were "
@@ -260,7 +242,7 @@ def _at_path(path: Path) -> Found | None:
 def _bundle_at(path: Path) -> Found | None:
     if not path.name or not path.is_dir():
         return None
-    if (path / "status.json").exists():
+    if is_run(path):
         run = RunDirectory(path)
         if not run.model.is_dir():
             raise ModelError(f"{path}: this run ({run.status().status}) has kept no model")
@@ -286,9 +268,9 @@ def _shipped(name: str) -> Found | None:
     return None
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, limit: int) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path, limit)
     except FileNotFoundError:
         raise ModelError(f"{path}: missing; a bundle holds {CONFIG}, {WEIGHTS} and {METRICS}") from None
     except OSError as error:
@@ -297,7 +279,7 @@ def _read(path: Path) -> bytes:
 
 def _parse(schema: type[M], path: Path) -> M:
     try:
-        return schema.model_validate_json(_read(path))
+        return schema.model_validate_json(_read(path, MAX_JSON))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))

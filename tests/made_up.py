@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Any
 
 PROTOCOL = "`val/*` are exact means over all {count:,} validation examples, with one sample of z each{averaged}."
+ENVIRONMENT: dict[str, Any] = {
+    "genlab": "0.1", "plugins": {}, "python": "3.11", "platform": "Linux", "device": "cpu (test)", "on": "cpu",
+    "precision": "fp32", "runner": "eager", "deterministic": True, "threads": 1, "cpus": 2,
+    "allocator_tuned": False, "libraries": {"torch": "2.0"}, "command": "genlab run x.yaml",
+}  # fmt: skip
 GONE = 2**22 + 1  # a process that no Linux has
 
 
@@ -82,7 +87,7 @@ def made_up(
     }
     (path / "recipe.yaml").write_text(json.dumps(resolved))
     (path / "resolved.yaml").write_text(json.dumps(resolved))
-    (path / "env.json").write_text(json.dumps({"device": "cpu (test)", "command": "genlab run x.yaml"}))
+    (path / "env.json").write_text(json.dumps(ENVIRONMENT))
     (path / "status.json").write_text(json.dumps(status))
     (path / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     timing = {"step": 7, "seconds": 30.0, "images_per_second": 100.0}
@@ -90,7 +95,10 @@ def made_up(
     if model:
         (path / "model").mkdir()
         text = PROTOCOL.format(count=count, averaged=", of the moving average of the weights" * averaged)
-        kept = {"protocol": text, "validation_sha256": sha256}
+        kept = {
+            "metrics": status["best"], "epoch": status["best_epoch"] or 0, "protocol": text,
+            "validation_sha256": sha256, "command": "", "seed": 0, "device": "cpu", "history": rows,
+        }  # fmt: skip
         (path / "model" / "metrics.json").write_text(json.dumps(kept))
     if checkpoint:
         (path / "checkpoints" / "00000007-0001").mkdir(parents=True)

@@ -33,6 +33,7 @@ LAYERS = [
         "distributions",
         "device",
         "precision",
+        "runfiles",
     },
     {"interfaces", "docstrings"},
     {"contract"},

@@ -25,7 +25,7 @@ from genlab.plots.compare import COLOURED, Curve, overlaid
 from genlab.plugins import installed
 from genlab.resolving import overridden
 from genlab.summary import parameter_count
-from tests.made_up import alive, made_up
+from tests.made_up import ENVIRONMENT, alive, made_up
 from tests.test_diff import called
 
 Captured = pytest.CaptureFixture[str]
@@ -282,7 +282,7 @@ def test_what_a_run_says_cannot_move_the_cursor(
     status = json.loads((b / "status.json").read_text())
     status |= {"message": "\x1b[2J", "best": status["best"] | {"val/\x1b[2J": 1.0}}
     (b / "status.json").write_text(json.dumps(status))
-    (b / "env.json").write_text(json.dumps({"command": "\x1b[2J", "device": "\x1b[2J"}))
+    (b / "env.json").write_text(json.dumps(ENVIRONMENT | {"command": "\x1b[2J", "device": "\x1b[2J"}))
     for command in (["compare", str(a), str(b)], ["runs", "show", str(b)], ["runs", "list"]):
         assert "\x1b" not in called(command, capsys)
     assert "\x1b" not in called(["diff", str(a), str(b)], capsys, 2)

@@ -57,20 +57,21 @@ def show_one(run: Digest) -> None:
     description = str(run.recipe.get("description") or "")
     out.print(printable(run.name) + (f": {printable(description)}" if description else ""), style="bold")
     made = run.made
-    versions = {"genlab": made.genlab, "python": made.python, "torch": made.libraries.get("torch", "")}
-    threads = f", {made.threads} threads" if made.threads else ""
+    versions = (
+        {"genlab": made.genlab, "python": made.python, "torch": made.libraries.get("torch", "")} if made else {}
+    )
     sweep = sweep_of(run.path)
     lines = {
         "status": run.state + (f": {run.message}" if run.message not in ("", run.state) else ""),
         "folder": str(run.path),
         "sweep": str(sweep or ""),
-        "command": made.command,
+        "command": made.command if made else "",
         "started": _time(run.started) + (f" UTC, ended {_time(run.finished)}" if run.finished else " UTC"),
         "time": "" if run.seconds is None else f"{duration(run.seconds)}{_speed(run)}",
         "epochs": f"{run.epochs} of {run.planned}, {run.steps:,} steps" if run.planned else "",
-        "device": f"{made.device}{threads}, {made.precision}, runner {made.runner}" if made.device else "",
+        "device": f"{made.device}, {made.threads} threads, {made.precision}, runner {made.runner}" if made else "",
         "made with": ", ".join(f"{name} {version}" for name, version in versions.items() if version),
-        "plugins": ", ".join(f"{n} {v}" for n, v in made.plugins.items() if n != "genlab"),
+        "plugins": ", ".join(f"{n} {v}" for n, v in (made.plugins if made else {}).items() if n != "genlab"),
         "parameters": "" if run.parameters is None else f"{run.parameters:,}",
         "latents": "" if run.active_units is None else f"{run.active_units} of {run.recipe.get('latent')} in use",
     }
@@ -107,7 +108,7 @@ def one_as_json(run: Digest) -> dict[str, object]:
     return {
         **_facts(run),
         "recipe": dict(run.recipe),
-        "made_with": run.made.model_dump(),
+        "made_with": run.made.model_dump() if run.made else None,
         "last": dict(run.rows[-1]) if run.rows else {},
         "protocol": run.protocol,
         "bytes": size(run.path),

@@ -12,12 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from genlab.environment import Environment
 from genlab.errors import GenlabError
 from genlab.interpolation import read_written
 from genlab.plots import PLOTS
-from genlab.runs import RunDirectory, Status
-from genlab.store import CARD, Metrics, read_metrics
+from genlab.runfiles import Environment, Metrics, Status
+from genlab.runs import RunDirectory
+from genlab.store import CARD, read_metrics
 from genlab.summary import Layer, layers, parameter_count
 from genlab.tree import Json
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from genlab.environment import Environment
 from genlab.report.facts import RunFacts
 from genlab.report.page import Content, Html, code, facts, listing, section, table, tag
+from genlab.runfiles import Environment
 from genlab.units import bytes_said
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from genlab.errors import GenlabError
-from genlab.runs import RunDirectory, State, Status
+from genlab.runfiles import State, Status
+from genlab.runs import RunDirectory
 from genlab.sweep.store import Trial, TrialFolder
 
 COMMAND = "$ "  # begins the line of a trial's output that says what was started
