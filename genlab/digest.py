@@ -12,7 +12,19 @@ from statistics import median
 
 from genlab.difference import values_at
 from genlab.errors import GenlabError, RunError
-from genlab.runfiles import Environment, Metrics, Row, Status, count_numbers, is_run, read_model, read_rows
+from genlab.files import read_regular
+from genlab.runfiles import (
+    MAX_TEXT,
+    Environment,
+    Metrics,
+    Row,
+    Status,
+    count_numbers,
+    error_said,
+    is_run,
+    read_model,
+    read_rows,
+)
 from genlab.runs import RunDirectory
 from genlab.tree import Json
 from genlab.wording import printable
@@ -147,7 +159,13 @@ def _seconds(timings: tuple[Row, ...], status: Status | None) -> float | None:
 
 def _recipe(path: Path, notes: list[str]) -> dict[str, Json]:
     try:
+        read_regular(path, MAX_TEXT, within=path.parent)
         return values_at(path)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        notes.append(f"{path.name}: {error_said(error)}")
+        return {}
     except GenlabError as error:
         notes.append(str(error).partition("\n")[0].removeprefix(f"{path.parent}/"))
         return {}

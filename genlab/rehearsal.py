@@ -68,7 +68,7 @@ def _rehearse(opened: Opened, registry: Registry) -> tuple[int, list[str]]:
     recipe = opened.recipe
     device = resolve("cpu")
     data = build_data(recipe, registry)
-    _check_size(recipe, data.x_shape, registry, device)
+    check_size(recipe, data.x_shape, registry)
     model = build_model(recipe, data.x_shape, registry)
     objective = build_objective(recipe, registry)
     if recipe.train.precision in device.can.precisions:
@@ -84,28 +84,34 @@ def _rehearse(opened: Opened, registry: Registry) -> tuple[int, list[str]]:
 def metrics_of(recipe: Recipe, registry: Registry) -> list[str]:
     """Return the metrics that a run of a recipe will have; raise ``PartError`` if its parts do not fit."""
     data = build_data(recipe, registry)
-    _check_size(recipe, data.x_shape, registry, resolve("cpu"))
+    check_size(recipe, data.x_shape, registry)
     model = build_model(recipe, data.x_shape, registry)
     with seeded(recipe.seed, model.device):
         x = fake_batch(model, data, BATCH)
         return metric_names(_evaluated(model, build_objective(recipe, registry), x))
 
 
-def _check_size(recipe: Recipe, x_shape: tuple[int, ...], registry: Registry, device: Device) -> None:
-    """Raise ``PartError`` for a model that this machine's memory cannot hold, before it is asked to."""
+def check_size(recipe: Recipe, x_shape: tuple[int, ...], registry: Registry, *, most: int | None = None) -> None:
+    """Raise ``PartError`` for a model that this machine's memory cannot hold, before it is asked to.
+
+    most: bytes that its parameters alone may take, where no step is to be made.
+    """
     try:
         counts = parameter_counts(recipe, x_shape, registry)
     except Exception:  # a part that cannot be built without memory is built in earnest next
         return
-    needed, there = COPIES * 4 * sum(counts.values()), device.memory
+    total = sum(counts.values())
+    largest = max(counts, key=lambda kind: counts[kind])
+    shares = f"{total:,} parameters, {counts[largest]:,} of them in its {largest}"
+    needed, there = COPIES * 4 * total, resolve("cpu").memory
     if there is not None and needed > there:
-        largest = max(counts, key=lambda kind: counts[kind])
-        shares = f"{sum(counts.values()):,} parameters, {counts[largest]:,} of them in its {largest}"
         raise PartError(
             f"the model would have {shares}; a step takes {needed / 2**30:,.0f} GiB, and this machine has "
             f"{there / 2**30:,.0f} GiB",
             largest,
         )
+    if most is not None and 4 * total > most:
+        raise PartError(f"the model would have {shares}; that is too large to be built for a look", largest)
 
 
 @torch.no_grad()

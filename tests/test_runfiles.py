@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import resource
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +15,12 @@ import pytest
 from genlab.cli import main
 from genlab.digest import digest
 from genlab.housekeeping import list_runs
+from genlab.report import write_report
 from genlab.runfiles import is_run
 from genlab.runs import known_runs
+from tests.conftest import BARS
 from tests.made_up import made_up
+from tests.test_report import Page
 
 Captured = pytest.CaptureFixture[str]
 HUGE = "9" * 400
@@ -126,3 +131,55 @@ def test_what_is_no_run_is_none_to_every_command(run: Path, lost: str, capsys: C
     assert [one.run.path.name for one in list_runs()] == ["b"]
     for command in (["runs", "show"], ["runs", "rm", "--yes"], ["report"]):
         assert "run" in called([*command, str(run)], capsys, 2)
+
+
+@pytest.mark.parametrize(
+    "name", ["model/README.md", "recipe.yaml", "resolved.yaml", "log.txt", "plots/a.png", "model"]
+)
+def test_a_report_holds_nothing_that_lies_outside_the_run(run: Path, name: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    (run / "plots").mkdir()
+    status = json.loads((run / "status.json").read_text())
+    (run / "status.json").write_text(json.dumps(status | {"status": "failed"}))
+    if name == "model":
+        (run / "model" / "metrics.json").unlink()
+        (run / "model").rmdir()
+        secret.mkdir()
+        (secret / "README.md").write_text("my secret")
+    else:
+        (run / name).unlink(missing_ok=True)
+        secret.write_text("description: my secret")
+    (run / name).symlink_to(secret)
+    page = write_report(run).read_text("utf-8")
+    assert "my secret" not in page
+    assert base64.b64encode(b"description: my secret").decode() not in page
+
+
+def test_a_report_reads_the_end_of_a_long_log_and_builds_no_large_model(run: Path) -> None:
+    status = json.loads((run / "status.json").read_text())
+    (run / "status.json").write_text(json.dumps(status | {"status": "failed"}))
+    with (run / "log.txt").open("wb") as log:
+        log.truncate(2**32)  # a hole, which takes no room until it is read
+        log.seek(0, os.SEEK_END)
+        log.write(b"\nthe end of it\n")
+    (run / "model" / "README.md").write_text("x" * 2_000_000)
+    (run / "resolved.yaml").write_text(BARS.replace("latent: 2", "latent: 5000000"))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    page = write_report(run).read_text("utf-8")
+    assert "the end of it" in page
+    assert len(page) < 1_000_000
+    assert "too large to be built for a look" in page
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kB
+
+
+def test_the_report_and_the_other_commands_agree(run: Path, capsys: Captured) -> None:
+    speeds = [{"step": 7 * (i + 1), "seconds": 10.0, "images_per_second": s} for i, s in enumerate((1, 100, 104))]
+    (run / "timing.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in speeds))
+    metrics = json.loads((run / "model" / "metrics.json").read_text())
+    (run / "model" / "metrics.json").write_text(json.dumps(metrics | {"parameters": 54321}))
+    page = Page(write_report(run).read_text("utf-8")).text
+    shown = json.loads(called(["runs", "show", str(run), "--json"], capsys))
+    assert (shown["images_per_second"], shown["seconds"], shown["parameters"]) == (100.0, 30.0, 54321)
+    assert "images/s100" in page
+    assert "30.0 s" in page
+    assert "54,321" in page

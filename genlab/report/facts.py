@@ -5,23 +5,24 @@ Runs that failed, that died or that are under way have pages too, so nothing but
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from genlab.errors import GenlabError
-from genlab.interpolation import read_written
+from genlab.digest import Digest, digest
+from genlab.errors import RunError
+from genlab.files import read_regular
 from genlab.plots import PLOTS
-from genlab.runfiles import Environment, Metrics, Status
+from genlab.runfiles import MAX_TEXT, Environment, Metrics, Status, is_run, read_text
 from genlab.runs import RunDirectory
-from genlab.store import CARD, read_metrics
+from genlab.store import CARD
 from genlab.summary import Layer, layers, parameter_count
 from genlab.tree import Json
 
 PAGE = "report.html"
+MAX_MODEL = 2**28  # bytes of a model's parameters that are built to list its layers
+MAX_PICTURE = 20_000_000  # bytes of a plot
 LOGGED = 40  # lines of the log, at most, on the page of a run that did not end well
 
 
@@ -66,24 +67,41 @@ class Anatomy:
 class RunFacts:
     """A run as its page shows it.
 
-    resolved: the recipe, every default filled in. origins: where each of its keys was written. kept: the
-    metrics of the best model. can_resume: a checkpoint is there to go on from.
+    digest: what every command says of it. status: as far as it can be read. origins: where each key of the recipe
+    was written. can_resume: a checkpoint is there to go on from.
     """
 
-    path: Path
+    digest: Digest
     status: Status
-    environment: Environment | None
-    resolved: Mapping[str, Json]
     written: str
     origins: Mapping[str, str]
     evaluations: tuple[Evaluation, ...]
-    kept: Metrics | None
     anatomy: Anatomy
     pictures: tuple[Picture, ...]
     files: tuple[File, ...]
     card: str
     log: tuple[str, ...]
     can_resume: bool
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self.digest.path
+
+    @property
+    def environment(self) -> Environment | None:
+        """What it was done with."""
+        return self.digest.made
+
+    @property
+    def resolved(self) -> Mapping[str, Json]:
+        """The recipe, every default filled in."""
+        return self.digest.recipe
+
+    @property
+    def kept(self) -> Metrics | None:
+        """What the bundle of the best model says of itself."""
+        return self.digest.kept
 
     @property
     def best(self) -> Evaluation | None:
@@ -100,60 +118,39 @@ class RunFacts:
 def read_run(path: Path) -> RunFacts:
     """Read a run directory; raise ``RunError`` if it is none."""
     run = RunDirectory(path.absolute())
-    status = run.status()
-    environment, kept = None, None
-    with suppress(GenlabError):
-        environment = run.environment()
-    with suppress(GenlabError):
-        kept = read_metrics(run.model)
+    found = digest(run.path)
     return RunFacts(
-        path=run.path,
-        status=status,
-        environment=environment,
-        resolved=_resolved(run.path / "resolved.yaml"),
-        written=_text(run.path / "recipe.yaml"),
+        digest=found,
+        status=_status(run, found),
+        written=read_text(run.path / "recipe.yaml", run.path),
         origins=run.origins(),
-        evaluations=tuple(_evaluations(run.path)),
-        kept=kept,
+        evaluations=tuple(_evaluations(found)),
         anatomy=_anatomy(run),
-        pictures=tuple(_pictures(run.plots)),
+        pictures=tuple(_pictures(run)),
         files=tuple(_files(run.path)),
-        card=_text(run.model / CARD),
-        log=tuple(_text(run.path / "log.txt").splitlines()[-LOGGED:]),
+        card=read_text(run.model / CARD, run.path),
+        log=tuple(read_text(run.path / "log.txt", run.path, tail=True).splitlines()[-LOGGED:]),
         can_resume=any(run.checkpoints.glob("[0-9]*")),
     )
 
 
-def _text(path: Path) -> str:
+def _status(run: RunDirectory, found: Digest) -> Status:
+    """Read the status; of a run that has lost its own, what else is known."""
     try:
-        return path.read_text("utf-8", errors="replace")
-    except OSError:
-        return ""
+        return run.status()
+    except RunError:
+        if not is_run(run.path):
+            raise
+    kept = {"best": dict(found.best), "best_epoch": found.best_epoch}
+    return Status(status="damaged", name=found.name, pid=0, host="", started="").model_copy(update=kept)
 
 
-def _resolved(path: Path) -> Mapping[str, Json]:
-    """Read the resolved recipe as it stands: its plugins need not be installed."""
-    with suppress(GenlabError):
-        plain = read_written(path).plain()
-        if isinstance(plain, dict):
-            return plain
-    return {}
-
-
-def _rows(path: Path) -> Iterator[Mapping[str, float]]:
-    for line in _text(path).splitlines():
-        with suppress(ValueError, RecursionError):
-            row = json.loads(line)
-            if isinstance(row, dict) and isinstance(row.get("step"), int | float):
-                yield {str(k): v for k, v in row.items() if isinstance(v, int | float)}
-
-
-def _evaluations(path: Path) -> Iterator[Evaluation]:
-    times = {row["step"]: row for row in _rows(path / "timing.jsonl")}
-    for row in _rows(path / "metrics.jsonl"):
-        if not math.isfinite(row["step"]) or not math.isfinite(row.get("epoch", 0)):
+def _evaluations(run: Digest) -> Iterator[Evaluation]:
+    times = {row["step"]: row for row in run.timings if "step" in row}
+    for row in run.rows:
+        if "step" not in row:
             continue
-        metrics = {name: float(value) for name, value in row.items() if name not in ("epoch", "step")}
+        metrics = {name: value for name, value in row.items() if name not in ("epoch", "step")}
         time = times.get(row["step"], {})
         yield Evaluation(
             int(row.get("epoch", 0)), int(row["step"]), metrics,
@@ -162,23 +159,27 @@ def _evaluations(path: Path) -> Iterator[Evaluation]:
 
 
 def _anatomy(run: RunDirectory) -> Anatomy:
-    """Build the model of the recipe, untrained, to list its layers."""
+    """Build the model of the recipe, untrained, to list its layers, if it fits into this machine's memory."""
     from genlab.build import build_data, build_model
     from genlab.plugins import installed
+    from genlab.rehearsal import check_size
 
     try:
+        read_regular(run.path / "resolved.yaml", MAX_TEXT, within=run.path)
         recipe, registry = run.recipe(), installed().registry
-        model = build_model(recipe, build_data(recipe, registry).x_shape, registry)
+        x_shape = build_data(recipe, registry).x_shape
+        check_size(recipe, x_shape, registry, most=MAX_MODEL)
+        model = build_model(recipe, x_shape, registry)
         return Anatomy(tuple(layers(model)), parameter_count(model))
     except Exception as error:  # parts are anybody's code, and the page is worth having without them
         return Anatomy(obstacle=str(error).partition("\n")[0] or type(error).__name__)
 
 
-def _pictures(folder: Path) -> Iterator[Picture]:
-    found = {path.stem: path for path in sorted(folder.glob("*.png")) if path.is_file()}
+def _pictures(run: RunDirectory) -> Iterator[Picture]:
+    found = {path.stem: path for path in sorted(run.plots.glob("*.png"))}
     for kind in [*(kind for kind in PLOTS if kind in found), *(kind for kind in found if kind not in PLOTS)]:
-        with suppress(OSError):
-            yield Picture(kind, PLOTS.get(kind, ""), found[kind].read_bytes())
+        with suppress(OSError, ValueError):
+            yield Picture(kind, PLOTS.get(kind, ""), read_regular(found[kind], MAX_PICTURE, within=run.path))
 
 
 def _files(folder: Path) -> Iterator[File]:

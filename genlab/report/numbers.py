@@ -41,18 +41,6 @@ def when(time: str | None) -> str:
         return time or "–"
 
 
-def training_time(run: RunFacts) -> float | None:
-    """Return the seconds of training, evaluations included; pauses between sessions are not."""
-    seconds = [e.seconds for e in run.evaluations if e.seconds is not None]
-    return sum(seconds) if seconds else None
-
-
-def speed(run: RunFacts) -> float | None:
-    """Return the median of the training steps' images per second."""
-    found = [e.images_per_second for e in run.evaluations if e.images_per_second]
-    return median(found) if found else None
-
-
 def curves(run: RunFacts) -> Html | None:
     """Return a chart per metric, training and validation together, the kept evaluation marked."""
     evaluations = run.evaluations
@@ -141,7 +129,7 @@ def _evaluations(evaluations: Sequence[Evaluation], names: Sequence[str], best: 
 
 def timing(run: RunFacts) -> Html:
     """Return when the run took place, how long it took and how fast it went."""
-    seconds, fast = training_time(run), [e.images_per_second for e in run.evaluations if e.images_per_second]
+    seconds, fast = run.digest.seconds, [e.images_per_second for e in run.evaluations if e.images_per_second]
     each = [e.seconds for e in run.evaluations if e.seconds is not None]
     pairs: list[tuple[str, Content]] = [
         ("started", when(run.status.started)),
@@ -156,7 +144,8 @@ def timing(run: RunFacts) -> Html:
         ]
     chart = None
     if fast:
-        pairs.append(("images/s", f"{median(fast):,.0f} (median; {min(fast):,.0f} to {max(fast):,.0f})"))
+        middle = run.digest.images_per_second or median(fast)
+        pairs.append(("images/s", f"{middle:,.0f} (median; {min(fast):,.0f} to {max(fast):,.0f})"))
     if len(fast) > 2:
         x, x_name = _positions(run.evaluations)
         values = [e.images_per_second or math.nan for e in run.evaluations]

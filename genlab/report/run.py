@@ -69,11 +69,11 @@ def _figures(run: RunFacts) -> Html:
     latent = run.resolved.get("latent")
     if status.active_units is not None and isinstance(latent, int):
         pairs.append(("latents in use", f"{status.active_units} of {latent}"))
-    if run.anatomy.parameters is not None:
-        pairs.append(("parameters", run.anatomy.parameters))
+    if run.digest.parameters is not None:
+        pairs.append(("parameters", run.digest.parameters))
     if env is not None:
         pairs += [("device", env.device), ("precision, runner", f"{env.precision}, {env.runner}")]
-    seconds, speed = numbers.training_time(run), numbers.speed(run)
+    seconds, speed = run.digest.seconds, run.digest.images_per_second
     if seconds is not None:
         pairs.append(("training", duration(seconds)))
     if speed is not None:
@@ -122,6 +122,8 @@ def _outcome(run: RunFacts) -> Html | None:
             f"The process of this run (number {run.status.pid} on {run.status.host}) is gone without having said "
             "why: it was killed, or the machine went down."
         )
+    elif status == "damaged":
+        what = "The run's status.json is lost or damaged, so how it ended is not known."
     elif status == "interrupted":
         what = "This run was interrupted, by Ctrl-C or by SIGTERM."
     else:
