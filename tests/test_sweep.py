@@ -329,6 +329,8 @@ def test_an_interrupt_ends_the_runs_first_and_they_go_on_later(bars: Path, tmp_p
     stand_in = StandIn(tmp_path / "log", lasts=60)
 
     class Interrupt(Watcher):
+        watches = True
+
         def on_tick(self, running: Any, done: int, total: int) -> None:
             if stand_in.most_at_once() == 2 and all(each.run is not None for each in running):
                 os.kill(os.getpid(), signal.SIGINT)
@@ -540,6 +542,24 @@ def test_the_live_table_shows_what_runs_and_what_ended(bars: Path, tmp_path: Pat
     assert "1 of 2 over, 1 running, 1 failed" in shown
 
 
+@pytest.mark.parametrize("watches", [False, True])
+def test_runs_under_way_are_read_once_a_second_and_only_to_be_shown(
+    watches: bool, bars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from genlab.sweep.work import Work
+
+    reads: list[object] = []
+    real = Work._running
+    monkeypatch.setattr(Work, "_running", lambda work, child: reads.append(child) or real(work, child))
+
+    class Watching(Watcher):
+        pass
+
+    Watching.watches = watches
+    sweep(bars, {"latent": [2]}, command=StandIn(tmp_path / "log", lasts=1.5), watcher=Watching())
+    assert len(reads) in (range(1, 4) if watches else (0,))
+
+
 def test_what_a_run_says_cannot_reach_the_terminal_unescaped(bars: Path, capsys: Captured) -> None:
     def rude(*_: object) -> list[str]:
         return [sys.executable, "-I", "-S", "-c", r"print('error: \x1b[2J\x1b]0;title\x07')"]
@@ -641,6 +661,47 @@ def test_runs_do_not_outlive_a_sweep_that_is_killed(bars: Path, tmp_path: Path) 
     until(lambda: not any(map(alive, runs)), 30)
     (folder,) = tmp_path.glob("runs/sweeps/bars/*")
     assert states(read_sweep(folder)) == ["interrupted", "interrupted"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metrics.jsonl", "5"),
+        ("metrics.jsonl", '{"epoch": Infinity}'),
+        ("timing.jsonl", "[" * 200_000),
+        ("timing.jsonl", '{"seconds": "x"}'),
+        ("metrics.jsonl", None),
+        ("status.json", None),
+    ],
+)
+def test_a_trials_damaged_files_are_left_out(
+    name: str, content: str | None, bars: Path, stand_in: StandIn, capsys: Captured
+) -> None:
+    done = sweep(bars, {"latent": [2, 3]}, command=stand_in)
+    run = done.outcomes[0].run
+    assert run is not None
+    (run / name).unlink()
+    os.mkfifo(run / name) if content is None else (run / name).write_text(content)
+    (done.path / "plots" / "x.png").mkdir()
+    for command in ("sweep", "report"):
+        with pytest.raises(SystemExit) as stopped:
+            main([command, str(done.path)])
+        assert stopped.value.code in (0, None), capsys.readouterr()
+    assert "val/loss" in capsys.readouterr().out
+
+
+def test_a_trial_of_other_keys_or_a_sweep_of_no_seeds_is_damaged(bars: Path, stand_in: StandIn) -> None:
+    done = sweep(bars, {"latent": [2, 3]}, command=stand_in)
+    path = done.path / "trials" / "000" / "trial.json"
+    trial = json.loads(path.read_text())
+    path.write_text(json.dumps(trial | {"values": {"seed": 1}}))
+    with pytest.raises(GenlabError, match="damaged: its values are not of latent"):
+        resume_sweep(done.path)
+    path.write_text(json.dumps(trial))
+    spec = json.loads((done.path / "sweep.json").read_text())
+    (done.path / "sweep.json").write_text(json.dumps(spec | {"seeds": []}))
+    with pytest.raises(GenlabError, match="damaged"):
+        read_sweep(done.path)
 
 
 def test_no_sweep_is_read_where_there_is_damage(bars: Path, stand_in: StandIn) -> None:

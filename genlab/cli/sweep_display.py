@@ -79,6 +79,8 @@ class PlainWatcher(QuietWatcher):
 class TerminalWatcher(PlainWatcher):
     """One live table: the runs under way, the last that ended, and how many are left."""
 
+    watches = True
+
     def __init__(self) -> None:
         super().__init__()
         self.live = Live(console=self.console, auto_refresh=False, transient=True)

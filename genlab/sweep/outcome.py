@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from genlab.digest import Digest, digest
 from genlab.errors import GenlabError
-from genlab.runfiles import State, Status
+from genlab.runfiles import State, Status, read_text
 from genlab.runs import RunDirectory
 from genlab.sweep.store import Trial, TrialFolder
 
@@ -22,7 +22,7 @@ class Outcome:
     """What is known of a trial.
 
     run: its run directory, once there is one. epoch: the last that was evaluated. metrics: of the best epoch.
-    seconds: of training and evaluation. cause: why it failed.
+    seconds: of training and evaluation. cause: why it failed. digest: of its run.
     """
 
     trial: Trial
@@ -32,10 +32,11 @@ class Outcome:
     metrics: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     cause: str = ""
+    digest: Digest | None = field(default=None, repr=False)
 
 
-def read_outcome(folder: TrialFolder) -> Outcome:
-    """Read what became of a trial: of its completed run, else of its newest.
+def read_outcome(folder: TrialFolder, *, recipe: bool = False) -> Outcome:
+    """Read what became of a trial: of its completed run, else of its newest; its recipe too if asked for.
 
     One that ended before it had a run directory has failed if its process left a message.
     """
@@ -49,15 +50,16 @@ def read_outcome(folder: TrialFolder) -> Outcome:
         cause = _cause(folder)
         return Outcome(trial, "failed" if cause else "waiting", cause=cause)
     status, run = max(runs, key=lambda found: (found[0].status == "completed", found[0].started))
-    rows = _rows(run.path / "metrics.jsonl")
+    found = digest(run.path, recipe=recipe)
     return Outcome(
         trial,
         status.status,
         run=run.path,
-        epoch=int(rows[-1].get("epoch", 0)) if rows else 0,
-        metrics=status.best,
-        seconds=sum(row.get("seconds", 0.0) for row in _rows(run.path / "timing.jsonl")),
+        epoch=found.epochs,
+        metrics=found.best,
+        seconds=found.seconds or 0.0,
         cause=_failure(folder, status),
+        digest=found,
     )
 
 
@@ -69,18 +71,8 @@ def _failure(folder: TrialFolder, status: Status) -> str:
 
 def _cause(folder: TrialFolder) -> str:
     """Return what the trial's last process said in the end: its error, or else its last line."""
-    try:
-        lines = folder.output.read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return ""
+    lines = read_text(folder.output, folder.path, tail=True).splitlines()
     last = max((i for i, line in enumerate(lines) if line.startswith(COMMAND)), default=-1)
     said = [line.strip() for line in lines[last + 1 :] if line.strip()]
     errors = [line for line in said if line.startswith("error: ")]
     return (errors or said or [""])[-1].removeprefix("error: ")
-
-
-def _rows(path: Path) -> list[dict[str, float]]:
-    try:
-        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    except (OSError, ValueError):
-        return []

@@ -7,10 +7,11 @@ import math
 import os
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from genlab.files import write_text
-from genlab.report.facts import PAGE, Picture
+from genlab.files import read_regular, write_text
+from genlab.report.facts import MAX_PICTURE, PAGE, Picture
 from genlab.report.page import (
     Content,
     Html,
@@ -28,6 +29,7 @@ from genlab.report.page import (
 from genlab.report.pictures import plots
 from genlab.report.run import badge
 from genlab.report.setting import typed
+from genlab.runfiles import read_text
 from genlab.space import Choices, Json, Range
 from genlab.sweep.outcome import Outcome
 from genlab.sweep.reading import Sweep, read_sweep
@@ -186,10 +188,7 @@ def _recipe(sweep: Sweep) -> Html:
     spec = sweep.spec
     swept: list[list[Content]] = [[code(key), _range(choices)] for key, choices in spec.space.items()]
     fixed: list[list[Content]] = [[code(key), shown(value)] for key, value in spec.overrides.items()]
-    try:
-        text = (sweep.path / "recipe.yaml").read_text("utf-8", errors="replace")
-    except OSError:
-        text = ""
+    text = read_text(sweep.path / "recipe.yaml", sweep.path)
     return section(
         "Recipe",
         table(("key", "values"), swept, caption="what is swept") if swept else None,
@@ -211,7 +210,8 @@ def _pictures(sweep: Sweep) -> list[Picture]:
     found = []
     for path in sorted((sweep.path / "plots").glob("*.png")):
         about = f"{sweep.spec.metric} of each run against the values of {path.stem}"
-        found.append(Picture(path.stem, about, path.read_bytes()))
+        with suppress(OSError):
+            found.append(Picture(path.stem, about, read_regular(path, MAX_PICTURE, within=sweep.path)))
     return found
 
 

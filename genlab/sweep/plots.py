@@ -38,7 +38,9 @@ def draw_sweep(sweep: Sweep) -> list[Path]:
     paths = []
     for key in sweep.spec.space:
         points = [
-            each for each in sweep.outcomes if each.state == "completed" and sweep.spec.metric in each.metrics
+            each
+            for each in sweep.outcomes
+            if each.state == "completed" and math.isfinite(each.metrics.get(sweep.spec.metric, math.nan))
         ]
         if points:
             with explained(folder):

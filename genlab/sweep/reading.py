@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from genlab.errors import RunError
 from genlab.sweep.outcome import Outcome, read_outcome
 from genlab.sweep.store import Spec, SweepFolder
 from genlab.sweep.summary import Row, summarise, summary
@@ -41,7 +43,11 @@ class Sweep:
     def best(self) -> Outcome | None:
         """The completed trial with the lowest metric, if there is one."""
         metric = self.spec.metric
-        done = [each for each in self.outcomes if each.state == "completed" and metric in each.metrics]
+        done = [
+            each
+            for each in self.outcomes
+            if each.state == "completed" and math.isfinite(each.metrics.get(metric, math.nan))
+        ]
         return min(done, key=lambda each: each.metrics[metric], default=None)
 
     @property
@@ -58,4 +64,8 @@ class Sweep:
 def read_sweep(path: str | Path) -> Sweep:
     """Read a sweep's folder as it stands; raise ``RunError`` if there is no sweep in it."""
     folder = SweepFolder.of(Path(path))
-    return Sweep(folder.path, folder.spec(), [read_outcome(trial) for trial in folder.each()])
+    spec = folder.spec()
+    for trial in folder.each():
+        if trial.trial().values.keys() != spec.space.keys():
+            raise RunError(f"{trial.path / 'trial.json'}: damaged: its values are not of {', '.join(spec.space)}")
+    return Sweep(folder.path, spec, [read_outcome(trial, recipe=True) for trial in folder.each()])

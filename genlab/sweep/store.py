@@ -19,12 +19,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genlab.errors import RunError
-from genlab.files import explained, replaced_folder, write_json, write_text
+from genlab.files import explained, read_regular, replaced_folder, write_json, write_text
 from genlab.lock import Busy, locked
 from genlab.recipe import PartSpec, Recipe
+from genlab.runfiles import MAX_JSON, MAX_TEXT
 from genlab.space import Choices, Json, Range
 from genlab.sweep.plan import Combination
 from genlab.writing import written_yaml
@@ -49,7 +50,7 @@ class Spec(BaseModel):
     recipe: str
     overrides: dict[str, Json]
     space: dict[str, Choices | Range]
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...] = Field(min_length=1)
     search: PartSpec
     trials: int
     metric: str
@@ -203,14 +204,14 @@ def is_sweep(path: Path) -> bool:
 def same_recipe(folder: SweepFolder, recipe: Recipe) -> bool:
     """Whether a sweep varies this very recipe."""
     try:
-        return (folder.path / "recipe.yaml").read_text("utf-8") == recipe.to_yaml()
+        return read_regular(folder.path / "recipe.yaml", MAX_TEXT).decode() == recipe.to_yaml()
     except (OSError, UnicodeDecodeError):
         return False
 
 
 def _read(path: Path, model: type[Model]) -> Model:
     try:
-        return model.model_validate_json(path.read_bytes())
+        return model.model_validate_json(read_regular(path, MAX_JSON))
     except OSError as error:
         raise RunError(f"{path}: no sweep can be read there ({error.strerror})") from None
     except ValidationError:

@@ -48,6 +48,11 @@ class Row:
     metrics: Mapping[str, Spread]
     seconds: float
 
+    def score(self, metric: str) -> float:
+        """Return the mean of a metric, which is infinite where there is none."""
+        mean = self.metrics[metric].mean if metric in self.metrics else math.inf
+        return math.inf if math.isnan(mean) else mean
+
 
 def summarise(outcomes: Sequence[Outcome], metric: str) -> list[Row]:
     """Return a row for each combination, the lowest mean of ``metric`` first, those without one last."""
@@ -55,7 +60,7 @@ def summarise(outcomes: Sequence[Outcome], metric: str) -> list[Row]:
     for outcome in outcomes:
         combinations.setdefault(outcome.trial.combination, []).append(outcome)
     rows = [_row(each) for each in combinations.values()]
-    return sorted(rows, key=lambda row: row.metrics[metric].mean if metric in row.metrics else math.inf)
+    return sorted(rows, key=lambda row: row.score(metric))
 
 
 def _row(outcomes: Sequence[Outcome]) -> Row:

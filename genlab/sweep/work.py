@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +30,12 @@ ALIKE = 100  # proposals in a row that were tried before, after which a search h
 
 
 class Watcher:
-    """Hears how a sweep goes on; does nothing."""
+    """Hears how a sweep goes on; does nothing.
+
+    watches: it shows the trials under way, whose files are then read once a second.
+    """
+
+    watches = False
 
     def on_start(self, sweep: Sweep) -> None:
         """Work begins on a sweep, which may have been worked on before."""
@@ -38,7 +44,7 @@ class Watcher:
         """A trial of this process has ended, one way or another; ``done`` of ``total`` have, whosever."""
 
     def on_tick(self, running: Sequence[Outcome], done: int, total: int) -> None:
-        """Several times a second: which trials of this process are under way."""
+        """If ``watches``, once a second and at each change: which trials of this process are under way."""
 
 
 @dataclass
@@ -73,6 +79,8 @@ class Work:
     told: set[int] = field(default_factory=set)
     exhausted: bool = False
     began: float = field(default_factory=time.time)
+    shown: float = -math.inf
+    under_way: tuple[int, ...] = ()
 
     def run(self) -> dict[int, Outcome]:
         """Work until every trial is completed or has failed once, or until told to stop; return those that are.
@@ -89,7 +97,7 @@ class Work:
                     pass
                 if not self.children and self._all_over():
                     break
-                self.watcher.on_tick([self._running(child) for child in self.children.values()], *self._count())
+                self._show()
                 time.sleep(TICK if self.children else LOOK)
             self._stop_children()
         finally:
@@ -216,6 +224,13 @@ class Work:
         if self.proposals is None or self.exhausted:
             return len(self.over), len(self.folder.each())
         return len(self.over), self.proposals.limit * len(self.spec.seeds)
+
+    def _show(self) -> None:
+        """Have a watcher show what is under way: reading it takes longer than all else that a tick does."""
+        now = (*self.children, len(self.over))
+        if self.watcher.watches and (now != self.under_way or time.monotonic() - self.shown >= LOOK):
+            self.watcher.on_tick([self._running(child) for child in self.children.values()], *self._count())
+            self.shown, self.under_way = time.monotonic(), now
 
     def _running(self, child: Child) -> Outcome:
         return replace(read_outcome(child.folder), state="running", seconds=time.monotonic() - child.started)
