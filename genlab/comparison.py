@@ -11,6 +11,7 @@ differs from metric to metric:
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -120,9 +121,11 @@ def _verdict(metric: str, runs: Sequence[Digest]) -> Verdict:
         metric=metric,
         groups=tuple(map(tuple, groups.values())),
         best=tuple(
-            min(group, key=lambda index: runs[index].best[metric])
+            min(finite, key=lambda index: runs[index].best[metric])
             for group in groups.values()
-            if len(group) > 1 and metric != "val/kl"
+            if len(group) > 1
+            and metric != "val/kl"
+            and (finite := [index for index in group if math.isfinite(runs[index].best[metric])])
         ),
         reasons=tuple(_reasons(varied, having)),
     )

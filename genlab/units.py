@@ -2,6 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Mapping
+
+
+def as_json(value: object) -> str:
+    """Return a value as one line of JSON; a number that JSON does not have, NaN or infinity, is null."""
+    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
 
 def duration(seconds: float) -> str:
     """Say a time as people do: ``42.0 s``, ``4 min 05 s``, ``2 h 03 min``."""

@@ -183,3 +183,18 @@ def test_the_report_and_the_other_commands_agree(run: Path, capsys: Captured) ->
     assert "images/s100" in page
     assert "30.0 s" in page
     assert "54,321" in page
+
+
+def test_what_is_not_a_number_is_never_the_best_and_null_in_json(run: Path, capsys: Captured) -> None:
+    other = made_up(run.parents[1], "b")
+    status = json.loads((run / "status.json").read_text())
+    (run / "status.json").write_text(json.dumps(status | {"best": {"val/loss": float("nan")}}))
+
+    def refused(name: str) -> None:
+        raise AssertionError(f"{name} is not JSON")
+
+    shown = json.loads(called(["compare", str(run), str(other), "--json"], capsys), parse_constant=refused)
+    assert [one["best"] for one in shown["runs"]] == [False, True]
+    assert shown["runs"][0]["metrics"]["val/loss"] is None
+    for command in (["runs", "list"], ["runs", "show", str(run)]):
+        json.loads(called([*command, "--json"], capsys), parse_constant=refused)

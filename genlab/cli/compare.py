@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,6 +42,7 @@ def command(
     from genlab.errors import RunError
     from genlab.files import write_text
     from genlab.finding import find_runs
+    from genlab.units import as_json as json_line
 
     if output is not None:
         png_path(output)
@@ -56,7 +56,7 @@ def command(
     if csv is not None:
         write_text(csv, as_csv(comparison))
     if json:
-        typer.echo(json_module.dumps(as_json(comparison), ensure_ascii=False))
+        typer.echo(json_line(as_json(comparison)))
     else:
         show(comparison)
     if output is not None:

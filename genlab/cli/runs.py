@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import re
 import sys
 from datetime import timedelta
@@ -47,6 +46,7 @@ def list_runs(
     """
     from genlab.cli.listed import list_as_json, show_list
     from genlab.housekeeping import list_runs
+    from genlab.units import as_json
 
     wanted = [
         one
@@ -54,7 +54,7 @@ def list_runs(
         if name in (None, one.run.name) and (not status or one.run.state in [state.value for state in status])
     ]
     if json:
-        typer.echo(json_module.dumps(list_as_json(wanted), ensure_ascii=False))
+        typer.echo(as_json(list_as_json(wanted)))
     else:
         show_list(wanted, every=every)
 
@@ -78,10 +78,11 @@ def show(
     from genlab.cli.listed import one_as_json, show_one
     from genlab.digest import digest
     from genlab.finding import find_run
+    from genlab.units import as_json
 
     found = digest(find_run(run))
     if json:
-        typer.echo(json_module.dumps(one_as_json(found), ensure_ascii=False))
+        typer.echo(as_json(one_as_json(found)))
     else:
         show_one(found)
 
