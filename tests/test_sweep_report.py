@@ -106,8 +106,15 @@ def test_a_failure_is_shown_with_its_cause_and_how_to_go_on(sweep: Path) -> None
 
 def test_losses_that_measure_different_things_are_said_to(trained: Path, tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path / "sweep", trained, key="objective.beta")
+    for path in sweep.glob("trials/00[01]/bars/*/resolved.yaml"):
+        path.write_text(path.read_text().replace("beta: 1.0", "beta: 4.0"))
     text = Page(write_sweep_report(sweep).read_text("utf-8")).sections["results"]
-    assert "val/loss does not measure the same where these differ: objective.beta" in text
+    assert "val/loss does not measure the same in all of these runs: objective.beta: 4.0 in 1, 2" in text
+    edit(sweep / "sweep.json", metric="val/nll")
+    for path in sweep.glob("trials/*/bars/*/status.json"):
+        edit(path, best={"val/loss": 1.0, "val/nll": 1.0})
+    text = Page(write_sweep_report(sweep).read_text("utf-8")).sections["results"]
+    assert "does not measure the same" not in text  # as compare says
 
 
 @pytest.mark.parametrize("text", HOSTILE[:7] + HOSTILE[8:], ids=lambda text: ascii(text)[:24])

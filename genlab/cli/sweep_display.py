@@ -23,8 +23,8 @@ from genlab.cli.display import console, short
 from genlab.cli.streams import Surviving
 from genlab.space import Json
 from genlab.sweep import Watcher
-from genlab.sweep.summary import incomparable, labels
-from genlab.units import duration
+from genlab.sweep.summary import labels
+from genlab.units import as_json, duration
 from genlab.wording import printable
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def swept(train: Callable[[Watcher], Sweep], *, quiet: bool, json: bool) -> None
 def show(sweep: Sweep, *, json: bool) -> None:
     """Print how a sweep stands: the combinations, the best first, what failed and how to go on."""
     if json:
-        typer.echo(jsonlib.dumps({"folder": str(sweep.path), "completed": sweep.completed, **sweep.summary()}))
+        typer.echo(as_json({"folder": str(sweep.path), "completed": sweep.completed, **sweep.summary()}))
         return
     out = console().print
     rows, metric = sweep.rows, sweep.spec.metric
@@ -160,10 +160,10 @@ def show(sweep: Sweep, *, json: bool) -> None:
         out(_summary(sweep))
         if len(known) > BEST:
             out(f"... and {len(known) - BEST} more in summary.csv")
-    if different := incomparable(list(sweep.spec.space)):
-        out(
-            f"{metric} does not measure the same where {' or '.join(different)} differs: compare with that in mind"
-        )
+    if different := sweep.incomparable:
+        out(f"{metric} may not be compared among all of these runs: compare with that in mind")
+        for reason in different:
+            out(f"  {printable(reason)}")
     _failures(sweep)
     done = sum(outcome.state == "completed" for outcome in sweep.outcomes)
     ended = "interrupted; " if sweep.signal is not None else ""

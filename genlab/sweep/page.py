@@ -33,7 +33,7 @@ from genlab.runfiles import read_text
 from genlab.space import Choices, Json, Range
 from genlab.sweep.outcome import Outcome
 from genlab.sweep.reading import Sweep, read_sweep
-from genlab.sweep.summary import Row, Spread, incomparable
+from genlab.sweep.summary import Row, Spread
 from genlab.units import duration
 
 SEEDS = "seeds"  # the column that links to their runs
@@ -128,8 +128,8 @@ def _results(sweep: Sweep, folder: Path) -> Html:
     if several:
         about += " Mean ± sample standard deviation over the completed runs of the seeds."
     warning = None
-    if mixed := incomparable(keys):
-        words = f"{spec.metric} does not measure the same where these differ: {', '.join(mixed)}."
+    if mixed := sweep.incomparable:
+        words = f"{spec.metric} does not measure the same in all of these runs: {'; '.join(mixed)}."
         warning = tag("p", words, " Compare with that in mind.", class_="outcome interrupted")
     best = 0 if rows and spec.metric in rows[0].metrics else None
     columns = [*(keys or ["values"]), *names, SEEDS, *(["failed"] if failed else [])]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from genlab.comparison import compare
 from genlab.errors import RunError
 from genlab.sweep.outcome import Outcome, read_outcome
 from genlab.sweep.store import Spec, SweepFolder
@@ -49,6 +50,13 @@ class Sweep:
             if each.state == "completed" and math.isfinite(each.metrics.get(metric, math.nan))
         ]
         return min(done, key=lambda each: each.metrics[metric], default=None)
+
+    @property
+    def incomparable(self) -> tuple[str, ...]:
+        """Why the metric may not be compared among all completed runs, as ``genlab compare`` says it."""
+        runs = [o.digest for o in self.outcomes if o.digest is not None and o.digest.recipe]
+        verdicts = compare(runs).verdicts if len(runs) > 1 else ()
+        return next((verdict.reasons for verdict in verdicts if verdict.metric == self.spec.metric), ())
 
     @property
     def total(self) -> int:

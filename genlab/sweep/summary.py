@@ -15,9 +15,6 @@ from genlab.files import write_json, write_text
 from genlab.space import Json
 from genlab.sweep.outcome import Outcome
 
-MEASURES = ("data", "likelihood", "objective")
-"""Parts of a recipe that decide what ``val/loss`` measures: where they differ, so does its meaning."""
-
 
 @dataclass(frozen=True)
 class Spread:
@@ -80,11 +77,6 @@ def labels(keys: Sequence[str]) -> list[str]:
     ends = [[".".join(key.split(".")[i:]) for i in range(key.count("."), -1, -1)] for key in keys]
     every = [end for each in ends for end in each]
     return [next((end for end in each if every.count(end) == 1), each[-1]) for each in ends]
-
-
-def incomparable(keys: Sequence[str]) -> list[str]:
-    """Return the swept keys that change what a loss measures, so that losses across them cannot be compared."""
-    return [key for key in keys if key.partition(".")[0] in MEASURES]
 
 
 def summary(rows: Sequence[Row], metric: str) -> dict[str, object]:

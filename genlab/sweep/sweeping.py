@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from genlab.build import build_search
@@ -150,6 +151,8 @@ def _work(folder: SweepFolder, jobs: int, device: str, watcher: Watcher, command
         over = Work(folder, spec, jobs, device, command, watcher, stop, proposals).run()
     # What was seen to fail here failed, whatever its run had time to write.
     outcomes = [over.get(trial.number) or read_outcome(trial) for trial in folder.each()]
+    read = {each.trial.number: each.digest for each in read_sweep(folder.path).outcomes}
+    outcomes = [replace(each, digest=read[each.trial.number]) for each in outcomes]  # with its recipe
     done = Sweep(folder.path, spec, outcomes, stop.signal)
     write_summary(folder.path, done.rows, spec.metric)
     if not stop:
