@@ -24,6 +24,8 @@ def note(what):
 def status(state, message=""):
     loss = latent + beta + seed / 10
     folder.mkdir(parents=True, exist_ok=True)
+    for name in ("recipe.yaml", "resolved.yaml"):
+        (folder / name).write_text(text)
     (folder / "metrics.jsonl").write_text(json.dumps({"epoch": 2, "step": 2, "val/loss": loss}) + "\n")
     (folder / "timing.jsonl").write_text(json.dumps({"step": 2, "seconds": 1.5}) + "\n")
     content = {
