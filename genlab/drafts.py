@@ -46,8 +46,9 @@ class Choices:
 def draft(choices: Choices, registry: Registry, file: str = "recipe.yaml") -> str:
     """Return the text of a recipe with these choices, which is valid and whose parts fit together.
 
-    file: what it will be called, for the comments. Raises ``PartError`` if the parts do not fit together,
-    ``PluginError`` for one that is not installed, ``RecipeError`` for a name or size that is none.
+    file: what it will be called, for the comments. Raises ``PartError`` if the parts do not fit together or
+    the model is too large for this machine, ``PluginError`` for one that is not installed, ``RecipeError`` for
+    a name or size that is none.
     """
     text = _Draft(choices, registry, file).text()
     _check_fit(open_text(text, Path(file), registry=registry).recipe, registry)
@@ -56,9 +57,12 @@ def draft(choices: Choices, registry: Registry, file: str = "recipe.yaml") -> st
 
 def _check_fit(recipe: Recipe, registry: Registry) -> None:
     from genlab.build import build_data, build_model
+    from genlab.rehearsal import check_size
 
+    x_shape = build_data(recipe, registry).x_shape
+    check_size(recipe, x_shape, registry)
     try:
-        build_model(recipe, build_data(recipe, registry).x_shape, registry)
+        build_model(recipe, x_shape, registry)
     except GenlabError as error:
         chosen = ", ".join(f"{kind} {recipe.part(kind).use}" for kind in CHOSEN)
         raise PartError(f"these parts do not fit together ({chosen}): {error}") from error

@@ -94,7 +94,7 @@ def metrics_of(recipe: Recipe, registry: Registry) -> list[str]:
 def check_size(recipe: Recipe, x_shape: tuple[int, ...], registry: Registry, *, most: int | None = None) -> None:
     """Raise ``PartError`` for a model that this machine's memory cannot hold, before it is asked to.
 
-    most: bytes that its parameters alone may take, where no step is to be made.
+    x_shape: of one example. most: bytes that its parameters alone may take, where no step is to be made.
     """
     try:
         counts = parameter_counts(recipe, x_shape, registry)

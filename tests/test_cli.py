@@ -91,6 +91,15 @@ def test_what_show_prints_is_a_recipe_again(bars: Path, tmp_path: Path, capsys: 
     assert ok(["show", str(again)], capsys) == out
 
 
+def test_show_refuses_a_model_too_large_for_the_machine_with_its_place(bars: Path, capsys: Captured) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["show", str(bars), "decoder.hidden=[3000000, 3000000]"])
+    assert stopped.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"error: {bars}:5:1: the model would have 9,000,060,000,356 parameters")
+
+
 def test_sample_writes_a_picture(bars: Path, tmp_path: Path, capsys: Captured) -> None:
     genlab.run(bars, plots=False)
     first, second = tmp_path / "a.png", tmp_path / "b.png"

@@ -155,6 +155,12 @@ def test_parts_that_do_not_fit_are_said_before_anything_is_written(typed: Typed)
     assert not list(Path().iterdir())
 
 
+def test_a_model_too_large_for_the_machine_is_not_drafted(typed: Typed) -> None:
+    said = typed("init", "--latent", "100000000", code=2)
+    assert "error: the model would have 77,000,033,344 parameters, 51,400,016,640 of them in its encoder" in said
+    assert not list(Path().iterdir())
+
+
 @pytest.mark.usefixtures("others")
 def test_a_part_that_needs_a_part_is_given_one_and_a_part_that_needs_a_number_is_refused(typed: Typed) -> None:
     typed("init", "--encoder", "around")

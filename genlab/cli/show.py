@@ -24,12 +24,14 @@ def command(
 
     Example: genlab show recipes/mnist_cvae.yaml latent=8 --origins
     """
+    from genlab.blame import placed
     from genlab.build import build_data, build_model
     from genlab.cli.display import console
     from genlab.cli.tables import layer_table
     from genlab.opening import open_recipe
     from genlab.overrides import parse_overrides
     from genlab.plugins import installed
+    from genlab.rehearsal import check_size
 
     ref, tokens = split_overrides(recipe, "recipe")
     opened = open_recipe(ref, parse_overrides(tokens))
@@ -37,6 +39,9 @@ def command(
         typer.echo(opened.recipe.to_yaml(opened.origins()), nl=False)
         return
     registry = installed().registry
-    model = build_model(opened.recipe, build_data(opened.recipe, registry).x_shape, registry)
+    with placed(opened.tree):
+        x_shape = build_data(opened.recipe, registry).x_shape
+        check_size(opened.recipe, x_shape, registry)
+        model = build_model(opened.recipe, x_shape, registry)
     typer.echo(opened.recipe.to_yaml())
     console().print(layer_table(model))
