@@ -55,8 +55,11 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file, whole or not at all."""
-    write_bytes(path, text.encode())
+    """Write a UTF-8 text file, whole or not at all.
+
+    A byte of a file's name that is no UTF-8 is written as an escape, which JSON reads as that byte: ``\\udcff``.
+    """
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
