@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -235,6 +236,32 @@ def test_json_and_csv_have_everything_in_full(tmp_path: Path, capsys: Captured) 
     assert [row["val/loss"] for row in rows] == ["10.123456789", "10.5"]
     assert [row["recipe.latent"] for row in rows] == ["2", "8"]
     assert rows[0]["path"].endswith("größe")
+
+
+def test_a_folder_whose_name_is_no_utf_8_has_a_row(tmp_path: Path, capsys: Captured) -> None:
+    folder = tmp_path / os.fsdecode(b"a\xff b")
+    try:
+        runs = [made_up(folder, "a"), made_up(folder, "b", latent=8)]
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    table = tmp_path / "table.csv"
+    called(["compare", *map(str, runs), "--csv", str(table)], capsys)
+    rows = list(csv.DictReader(io.StringIO(table.read_text("utf-8"))))
+    assert [row["path"] for row in rows] == [f"{tmp_path}/a\\udcff b/made_up/{name}" for name in "ab"]
+
+
+@pytest.mark.parametrize("width", ["0", "1"])
+def test_a_terminal_that_has_no_width_is_told_all(
+    width: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    a, b = made_up(tmp_path, "a"), made_up(tmp_path, "b", latent=8)
+    out = called(["compare", str(a), str(b)], capsys)
+    assert "2 runs of made_up" in out
+    assert "10.50" in out
+    assert "what differs in the recipes" in out
+    assert "latent" in called(["diff", str(a), str(b)], capsys)
+    assert "val/loss" in called(["runs", "show", str(a)], capsys)
 
 
 def test_runs_that_are_not_done_are_shown_with_what_they_have(tmp_path: Path, capsys: Captured) -> None:

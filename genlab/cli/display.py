@@ -25,10 +25,15 @@ if TYPE_CHECKING:
 
 REFRESH = 0.25  # seconds between looks at the loss: each makes the host wait for the device
 
+LEAST_WIDTH = 20  # columns; with COLUMNS=0, as some programs set it, nothing at all would be printed
+
 
 def console() -> Console:
     """Return the console on standard output; numbers are not coloured, names not wrapped in markup."""
-    return Console(highlight=False, markup=False, soft_wrap=True)
+    made = Console(highlight=False, markup=False, soft_wrap=True)
+    if made.width < LEAST_WIDTH:
+        made.width = LEAST_WIDTH
+    return made
 
 
 class QuietDisplay(Callback):
