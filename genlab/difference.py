@@ -32,7 +32,7 @@ Value = Json | Absent
 class Resolved:
     """A recipe with every default filled in, and where its values come from.
 
-    what: what it is called. values: as in ``resolved.yaml``. origins: a dotted key -> ``recipes/x.yaml:7:12``,
+    what: what it is called. values: as in ``resolved.yaml``. origins: a dotted key -> ``recipes/x.yaml:7``,
     ``override latent=8`` or ``default``; empty where it is not known.
     """
 

@@ -20,8 +20,8 @@ __all__ = ["PAGE", "write_report"]
 def write_report(run: Path, output: Path | None = None) -> Path:
     """Write the page of a run directory, in it or to ``output``; return its path.
 
-    The same run gives the same bytes. Raises ``RunError`` if ``run`` is no run directory or the page cannot
-    be written.
+    The same run gives the same bytes if asked from the same folder: commands name the run as one types it
+    there. Raises ``RunError`` if ``run`` is no run directory or the page cannot be written.
     """
     path = run / PAGE if output is None else output
     write_text(path, run_page(read_run(run)))
