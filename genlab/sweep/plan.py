@@ -23,8 +23,6 @@ from genlab.wording import Allowed, finding, shown, suggest
 
 MAX_RUNS = 1000  # of one sweep
 MAX_PROBLEMS = 20  # that one message lists
-ELSEWHERE = {"optuna": "genlab-optuna"}
-"""Searches that another distribution of this project brings."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +63,7 @@ def read_search(text: str, registry: Registry) -> PartSpec:
     try:
         part = registry.get("search", spec.use)
     except PluginError as error:
-        remedy = f"; to have it: pip install {ELSEWHERE[spec.use]}" if spec.use in ELSEWHERE else ""
-        raise RecipeError(f"{place}: {error}{remedy}") from None
+        raise RecipeError(f"{place}: {error}") from None
     try:
         return PartSpec(use=spec.use, options=part.plain(spec.options))
     except ValidationError as error:
@@ -98,7 +95,8 @@ def check_space(space: Space, seeds: Sequence[int]) -> None:
         )
     for key in ("name", "description"):
         if key in space:
-            raise RecipeError(f"{key}: it changes nothing about training; sweep over something else")
+            quoted = "; one text with a comma is put in quotes: 'description=\"a, b\"'" * (key == "description")
+            raise RecipeError(f"{key}: it changes nothing about training; sweep over something else{quoted}")
 
 
 def whole_plan(source: Source, search: Search, limit: int | None, seeds: Sequence[int]) -> list[Combination]:
