@@ -125,6 +125,8 @@ WRONG: list[tuple[list[str], str]] = [
     ([], "nothing is swept; list values, as in 'latent=2,8,32'"),
     (["latent=8"], "nothing is swept"),
     (["name=a,b"], "name: it changes nothing about training"),
+    (["description=a,b"], "description: it changes nothing about training; sweep over something else; one text "
+     "with a comma is put in quotes: 'description=\"a, b\"'"),
     (["objective.beta=1,1.0"], "objective.beta=1 and objective.beta=1.0 are the same recipe; leave one out"),
     (["latent=2,8", "seed=0,1", "--seeds", "2"], "seed=... and --seeds: one of them says which seeds there are"),
     (["latent=2,8", "--seeds", "501"], "1002 runs; one sweep has 1000 at most"),
@@ -136,6 +138,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["latent=2..8", "--search", "random"], "search 'random': how many combinations? for example --samples 20"),
     (["latent=-3..0", "--samples", "3"], "latent: "),
     (["latent=2,8", "--search", "gird"], "--search 'gird': unknown search 'gird'; did you mean 'grid'?"),
+    (["latent=2,8", "--search", ""], "--search '': a name, or {use: name, option: value}, is expected"),
     (["latent=2,8", "--search", "{use: random, draws: 3}"], "draws: unknown option; allowed: none"),
     (["latent=2,8", "--search", "[grid]"],
      "--search '[grid]': a name, or {use: name, option: value}, is expected"),
@@ -156,7 +159,7 @@ def test_every_mistake_is_reported_before_anything_starts(
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_search_of_another_distribution_is_named(
+def test_a_search_that_is_not_installed_is_told_with_those_that_are(
     bars: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = installed().registry
@@ -164,7 +167,7 @@ def test_a_search_of_another_distribution_is_named(
     monkeypatch.setattr(registry, "_parts", parts)
     with pytest.raises(SystemExit):
         main(["sweep", str(bars), "latent=2,8", "--search", "optuna", "--trials", "3"])
-    assert "to have it: pip install genlab-optuna" in capsys.readouterr().err
+    assert "unknown search 'optuna'; installed: grid, random" in capsys.readouterr().err
 
 
 def test_a_folder_without_a_sweep_is_named(tmp_path: Path) -> None:
@@ -522,6 +525,12 @@ def test_a_sweep_can_be_looked_at(bars: Path, stand_in: StandIn, capsys: Capture
     with pytest.raises(SystemExit):
         main(["sweep", str(done.path), "latent=2,4"])
     assert "a sweep, which stays what it is; to go on with it: genlab resume" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        main(["sweep", str(done.path), "--jobs", "1", "--device", "cuda", "--seeds", "3", "--samples", "2", "-q"])
+    assert stopped.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "only looked at: --seeds, --jobs, --samples, --device, --quiet would do nothing" in err
 
 
 def test_the_live_table_shows_what_runs_and_what_ended(bars: Path, tmp_path: Path, capsys: Captured) -> None:

@@ -13,6 +13,7 @@ from genlab.errors import RecipeError
 
 
 def command(
+    context: typer.Context,
     recipe: Annotated[
         list[str],
         typer.Argument(
@@ -61,6 +62,11 @@ def command(
     if is_sweep(Path(path)):
         if tokens:
             raise RecipeError(f"{path}: a sweep, which stays what it is; to go on with it: genlab resume {path}")
+        if ignored := _typed(context):
+            raise RecipeError(
+                f"{path}: a sweep, which is only looked at: {', '.join(ignored)} would do nothing; leave it out "
+                f"(to go on with the sweep: genlab resume {path})"
+            )
         show(read_sweep(path), json=json)
         return
     given = read_tokens(tokens)
@@ -84,3 +90,13 @@ def command(
         quiet=quiet,
         json=json,
     )
+
+
+def _typed(context: typer.Context) -> list[str]:
+    """Return the options that were typed and mean nothing where a sweep is looked at."""
+    return [
+        parameter.opts[-1]
+        for parameter in context.command.params
+        if parameter.name not in ("recipe", "json")
+        and getattr(context.get_parameter_source(parameter.name or ""), "name", "") == "COMMANDLINE"
+    ]

@@ -81,7 +81,9 @@ def sweep(
     each_seed = seeds_of(source, seeds)
     check_space(choices, each_seed)
     check_size(choices, trials, len(each_seed))
-    spec = read_search(search or ("grid" if trials is None else "random"), registry)
+    if search is None:
+        search = "grid" if trials is None else "random"
+    spec = read_search(search, registry)
 
     folder = SweepFolder.new(Path(runs) if runs else runs_root(), base.name)
     plan: list[Combination] = []
