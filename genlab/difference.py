@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from genlab.errors import RecipeError
 from genlab.interpolation import read_written
 from genlab.runfiles import is_run
 from genlab.tree import Json
-from genlab.wording import printable
+from genlab.writing import as_yaml
 
 
 class Absent:
@@ -175,18 +174,4 @@ def _of_model(ref: str) -> Resolved:
 
 def said(value: Value) -> str:
     """Return a value as a recipe would have it, on one line and in full."""
-    if isinstance(value, Absent):
-        return "absent"
-    if isinstance(value, str) and printable(value) == value:
-        return f'"{value}"' if _ambiguous(value) else value
-    text = json.dumps(value, ensure_ascii=False)
-    return text if text.isprintable() else json.dumps(value)
-
-
-def _ambiguous(text: str) -> bool:
-    """Whether a text would be taken for a number, a list ... without its quotes."""
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
+    return "absent" if isinstance(value, Absent) else as_yaml(value)

@@ -5,13 +5,10 @@ All of it is read off the recipe's model and the parts' own options; nothing her
 
 from __future__ import annotations
 
-import json
-import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -22,13 +19,13 @@ from genlab.opening import open_text
 from genlab.recipe import PARTS, PartSpec, Recipe
 from genlab.registry import Part, Registry
 from genlab.wording import Allowed
+from genlab.writing import as_yaml
 
 CHOSEN = ("data", "encoder", "decoder", "likelihood")
 """The kinds of part that ``genlab init`` lets one choose, in this order."""
 
 _COLUMN = 34  # where comments beside a value begin
 _WIDTH = 115
-_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 
 
 @dataclass(frozen=True)
@@ -101,9 +98,9 @@ class _Draft:
         elif isinstance(default, BaseModel):
             yield from self.section(name, type(default))
         elif hasattr(self.choices, name):
-            yield from _line(f"{name}: {written(getattr(self.choices, name))}", about)
+            yield from _line(f"{name}: {as_yaml(getattr(self.choices, name))}", about)
         else:
-            yield from _line(f"# {name}: {written(default)}", about)
+            yield from _line(f"# {name}: {as_yaml(default)}", about)
 
     def part(self, part: Part, about: str) -> Iterator[str]:
         """Write a part with its options."""
@@ -115,7 +112,7 @@ class _Draft:
             here = allowed.at((name,))
             about = here.schema.get("description") or meanings.get(name, "")
             if name in part.defaults:
-                yield from _line(f"  # {name}: {written(here.schema.get('default'))}", about, here.words)
+                yield from _line(f"  # {name}: {as_yaml(here.schema.get('default'))}", about, here.words)
             else:
                 yield from _line(f"  {name}: {self.needed(part, name, about)}", about)
 
@@ -127,7 +124,7 @@ class _Draft:
             here = allowed.at((key,))
             sign = "# " if i else ""
             about = here.schema.get("description", "")
-            yield from _line(f"  {sign}{key}: {written(here.schema.get('default'))}", about, here.words)
+            yield from _line(f"  {sign}{key}: {as_yaml(here.schema.get('default'))}", about, here.words)
 
     def needed(self, part: Part, name: str, about: str) -> str:
         """Return a value for an option that has no default: a part can be chosen, anything else cannot."""
@@ -140,19 +137,6 @@ class _Draft:
             )
         default = getattr(Choices, kind, None)
         return default if default in simple else simple[0]
-
-
-def written(value: Any) -> str:
-    """Return a plain value as YAML on one line."""
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{written(key)}: {written(item)}' for key, item in value.items())}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(written, value))}]"
-    if isinstance(value, str) and _WORD.fullmatch(value) and value.lower() not in ("null", "true", "false"):
-        return value
-    text = json.dumps(value, ensure_ascii=False)
-    # YAML 1.1 programs too take 1.0e-08 for a number, but not 1e-08.
-    return text.replace("e", ".0e") if isinstance(value, float) and "." not in text else text
 
 
 def _line(text: str, about: str, more: str = "") -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from collections.abc import Mapping
 from io import StringIO
 from typing import Any
@@ -11,8 +14,45 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
 
+from genlab.errors import RecipeError
+from genlab.source import read_text
+from genlab.tree import Json
+
 WIDTH = 100  # of a mapping that is written on one line
 COLUMN = 44  # where comments stand, unless a line is longer
+
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
+_NOT_TEXT = ("null", "true", "false")
+
+
+def as_yaml(value: Json) -> str:
+    """Return a value as YAML on one line, as a recipe would have it: read again, it is the same."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{as_yaml(key)}: {as_yaml(item)}' for key, item in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(as_yaml, value))}]"
+    if isinstance(value, str):
+        return value if _bare(value) else _quoted(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return ".nan" if math.isnan(value) else f"{'-' * (value < 0)}.inf"
+    text = json.dumps(value)
+    # YAML 1.1 programs too take 1.0e-08 for a number, but not 1e-08.
+    return text.replace("e", ".0e") if isinstance(value, float) and "." not in text else text
+
+
+def _bare(text: str) -> bool:
+    """Whether a text is read as that text without quotes, in a list too."""
+    if _WORD.fullmatch(text):
+        return text.lower() not in _NOT_TEXT
+    try:
+        return text.isprintable() and read_text(f"[{text}]", "value").plain() == [text]
+    except RecipeError:
+        return False
+
+
+def _quoted(text: str) -> str:
+    quoted = json.dumps(text, ensure_ascii=False)
+    return quoted if quoted.isprintable() else json.dumps(text)
 
 
 class _Representer(RoundTripRepresenter):

@@ -73,9 +73,11 @@ def test_what_means_the_same(a: Json, b: Json, equal: bool) -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        ("conv", "conv"), ("1", '"1"'), ("null", '"null"'), (None, "null"), (True, "true"), (1e-7, "1e-07"),
+        ("conv", "conv"), ("1", '"1"'), ("null", '"null"'), (None, "null"), (True, "true"), (1e-7, "1.0e-07"),
+        ("True", '"True"'), ("~", '"~"'), ("0x10", '"0x10"'), ("a # b", '"a # b"'), ("a: b", '"a: b"'),
+        ("a b", "a b"),
         ([32, 64], "[32, 64]"), ("", '""'), ("\x1b[31m", '"\\u001b[31m"'), ("größer", "größer"),
-        (["\u202e"], '["\\u202e"]'), (["größer"], '["größer"]'), (ABSENT, "absent"),
+        (["\u202e"], '["\\u202e"]'), (["größer"], "[größer]"), (["a, b"], '["a, b"]'), (ABSENT, "absent"),
     ],
 )  # fmt: skip
 def test_values_are_said_so_that_a_text_is_not_taken_for_a_number(value: Json, text: str) -> None:

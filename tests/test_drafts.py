@@ -16,7 +16,7 @@ from jsonschema import Draft7Validator
 import genlab.opening
 from genlab import Decoder, Encoder
 from genlab.cli import main
-from genlab.drafts import CHOSEN, Choices, draft, written
+from genlab.drafts import CHOSEN, Choices, draft
 from genlab.errors import PartError
 from genlab.opening import open_recipe, open_text
 from genlab.placing import SCHEMA_LINE
@@ -24,6 +24,7 @@ from genlab.plugins import installed
 from genlab.recipe import Recipe
 from genlab.schema import recipe_schema, schema_text
 from genlab.source import read_text
+from genlab.writing import as_yaml
 
 REGISTRY = installed().registry
 Typed = Callable[..., str]
@@ -106,7 +107,7 @@ def test_the_commented_lines_of_a_draft_are_its_defaults() -> None:
     [None, True, 3, 1e-8, 0.5, 1e20, "a", "null", "True", "1", "a: b", "", [1, ["x"]], {"use": "a b"}, "é#"],
 )
 def test_values_are_written_as_yaml_reads_them(value: Any) -> None:
-    assert read_text(f"[{written(value)}]", "v").plain() == [value]
+    assert read_text(f"[{as_yaml(value)}]", "v").plain() == [value]
 
 
 class Crooked(Decoder):

@@ -20,10 +20,10 @@ from genlab.cli import main
 from genlab.report import PAGE, write_report
 from genlab.report.charts import ticks
 from genlab.report.page import VOID, Html, beside, tag, together
-from genlab.report.recipe import as_yaml
 from genlab.runs import RunDirectory
 from genlab.source import read_text
 from genlab.units import bytes_said
+from genlab.writing import as_yaml
 from tests.children import At, raised
 from tests.conftest import BARS
 

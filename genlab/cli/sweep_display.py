@@ -26,6 +26,7 @@ from genlab.sweep import Watcher
 from genlab.sweep.summary import labels
 from genlab.units import as_json, duration
 from genlab.wording import printable
+from genlab.writing import as_yaml
 
 if TYPE_CHECKING:
     from genlab.sweep import Sweep
@@ -213,9 +214,7 @@ def _count(number: int, what: str) -> str:
 
 def said(value: Json) -> str:
     """Return a swept value as one would type it, of other than whole numbers four digits."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return printable(value) if isinstance(value, str) else jsonlib.dumps(value)
+    return f"{value:.4g}" if isinstance(value, float) else as_yaml(value)
 
 
 def _table(keys: Sequence[str], metric: str) -> Table:

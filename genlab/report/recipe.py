@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from genlab.errors import GenlabError
 from genlab.report.facts import RunFacts
 from genlab.report.page import Content, Html, code, folded, listing, section, tag
-from genlab.source import read_text
 from genlab.tree import Json
 from genlab.wording import dotted
+from genlab.writing import as_yaml
 
 DEFAULT = "default"
 
 # recipes/x.yaml:7, or with the interpolation that was written there: recipes/x.yaml:7, ${latent}
 _PLACE = re.compile(r"(?P<file>.+?)(?P<at>:\d+(?::\d+)?)(?P<more>, .*)?", re.DOTALL)
-_PLAIN = re.compile(r"[A-Za-z_/][\w ./()+-]*")
 
 
 @dataclass(frozen=True)
@@ -44,27 +41,6 @@ def entries(tree: Mapping[str, Json], path: tuple[str, ...] = ()) -> Iterator[En
             yield from entries(value, here)
         else:
             yield Entry(here, as_yaml(value))
-
-
-def as_yaml(value: Json) -> str:
-    """Write a value as a recipe would have it on one line."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(as_yaml, value))}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}: {as_yaml(item)}' for key, item in value.items())}}}"
-    if isinstance(value, str):
-        return value if _reads_as_text(value) else json.dumps(value, ensure_ascii=False)
-    if isinstance(value, float):
-        written = repr(value)
-        return written if "." in written or "e" not in written else written.replace("e", ".0e")
-    return json.dumps(value)
-
-
-def _reads_as_text(text: str) -> bool:
-    try:
-        return bool(_PLAIN.fullmatch(text)) and text == text.strip() and read_text(text, "value").plain() == text
-    except GenlabError:
-        return False
 
 
 def recipe(run: RunFacts) -> Html:

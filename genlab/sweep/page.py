@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shlex
@@ -35,6 +34,7 @@ from genlab.sweep.outcome import Outcome
 from genlab.sweep.reading import Sweep, read_sweep
 from genlab.sweep.summary import Row, Spread
 from genlab.units import duration
+from genlab.writing import as_yaml
 
 SEEDS = "seeds"  # the column that links to their runs
 SHOWN = 50  # runs that stand open in the page; more are folded
@@ -99,7 +99,7 @@ def _figures(sweep: Sweep) -> Html:
     pairs: list[tuple[str, Content]] = []
     if rows and spec.metric in rows[0].metrics:
         pairs.append((f"best {spec.metric}", tag("b", _spread(rows[0].metrics[spec.metric]))))
-        pairs += [(key, shown(value)) for key, value in rows[0].values.items()]
+        pairs += [(key, as_yaml(value)) for key, value in rows[0].values.items()]
     pairs += [
         ("combinations", len(rows)),
         ("seeds", ", ".join(map(str, spec.seeds))),
@@ -119,7 +119,7 @@ def _results(sweep: Sweep, folder: Path) -> Html:
     failed = any(row.failed for row in rows)
     lines: list[list[Content]] = []
     for row in rows:
-        cells: list[Content] = [shown(value) for value in row.values.values()] or ["the recipe"]
+        cells: list[Content] = [as_yaml(value) for value in row.values.values()] or ["the recipe"]
         cells += [_spread(row.metrics.get(name)) for name in names]
         cells.append([[_link(outcome, folder, str(outcome.trial.seed)), " "] for outcome in _of(sweep, row)])
         lines.append([*cells, row.failed] if failed else cells)
@@ -169,7 +169,7 @@ def _runs(sweep: Sweep, folder: Path) -> Html:
     rows: list[list[Content]] = [
         [
             _link(o, folder, f"{o.trial.number:03d}"),
-            *(shown(value) for value in o.trial.values.values()),
+            *(as_yaml(value) for value in o.trial.values.values()),
             str(o.trial.seed),
             _number(o.metrics.get(metric)),
             o.epoch or "–",
@@ -187,7 +187,7 @@ def _runs(sweep: Sweep, folder: Path) -> Html:
 def _recipe(sweep: Sweep) -> Html:
     spec = sweep.spec
     swept: list[list[Content]] = [[code(key), _range(choices)] for key, choices in spec.space.items()]
-    fixed: list[list[Content]] = [[code(key), shown(value)] for key, value in spec.overrides.items()]
+    fixed: list[list[Content]] = [[code(key), as_yaml(value)] for key, value in spec.overrides.items()]
     text = read_text(sweep.path / "recipe.yaml", sweep.path)
     return section(
         "Recipe",
@@ -215,19 +215,14 @@ def _pictures(sweep: Sweep) -> list[Picture]:
     return found
 
 
-def shown(value: Json) -> str:
-    """Write a swept value: text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
 def _said(values: object) -> Content:
     pairs: Sequence[tuple[str, Json]] = list(values.items()) if isinstance(values, dict) else []
-    return [[code(f"{key}={shown(value)}"), " "] for key, value in pairs]
+    return [[code(f"{key}={as_yaml(value)}"), " "] for key, value in pairs]
 
 
 def _range(choices: Choices | Range) -> str:
     if isinstance(choices, Choices):
-        return ", ".join(map(shown, choices.values))
+        return ", ".join(map(as_yaml, choices.values))
     kinds = [word for word, true in (("logarithmic", choices.log), ("whole numbers", choices.integer)) if true]
     return f"{choices.low} to {choices.high}" + (f" ({', '.join(kinds)})" if kinds else "")
 
