@@ -1,4 +1,4 @@
-"""Where genlab keeps things, and the environment variables that move them."""
+"""Where genlab keeps things, the environment variables that move them, and paths as one types them."""
 
 from __future__ import annotations
 
@@ -31,3 +31,11 @@ def data_root() -> Path:
     """Where data sets lie: ``GENLAB_DATA``, else the user's cache folder."""
     chosen = os.environ.get("GENLAB_DATA")
     return Path(chosen) if chosen else user_cache_path("genlab")
+
+
+def from_here(path: Path) -> str:
+    """Return a path as one would type it here: relative to this folder if it lies below."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (OSError, ValueError):  # the folder that we are in may be gone
+        return str(path)

@@ -87,6 +87,17 @@ def test_a_sweep_is_one_line_unless_all_is_asked_for(runs: Path, capsys: Capture
     assert len(listed(capsys)) == 4
 
 
+def test_a_sweep_with_a_single_trial_is_shown_as_a_sweep(runs: Path, capsys: Captured) -> None:
+    sweep = runs / "sweeps" / "grid" / "20260101-000000-abcd"
+    made_up(sweep / "trials" / "000", "the-trial")
+    (sweep / "sweep.json").write_text("{}")
+    out = called(["runs", "list"], capsys)
+    (line,) = [line for line in out.splitlines() if sweep.name in line and "runs," not in line]
+    assert "1/1 trial " in line
+    assert "the-trial" not in out
+    assert "the-trial" in called(["runs", "list", "--all"], capsys)
+
+
 def test_a_trial_of_a_sweep_is_not_the_newest_run_of_its_recipe(runs: Path, tmp_path: Path) -> None:
     own = made_up(runs, "20260101-000000-aaaa", name="mine")
     trial = made_up(

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from genlab.cli.tables import header, layer_table
+from genlab.folders import from_here
 from genlab.runs import record_json, timing_json
 from genlab.train.callbacks import Callback, Plan, Record
 from genlab.units import duration
@@ -124,11 +125,11 @@ class PlainDisplay(QuietDisplay):
                 "(posterior collapse); another seed may do better"
             )
         out()
-        out(f"files in {short(run.directory)}")
+        out(f"files in {from_here(run.directory)}")
         for entry in sorted(run.directory.rglob("*")):
             if entry.is_file() and not entry.name.startswith("."):
                 out(f"  {entry.relative_to(run.directory)}")
-        name = run.recipe.name if run.status == "completed" else short(run.directory)
+        name = run.recipe.name if run.status == "completed" else from_here(run.directory)
         out()
         out("try next")
         out(f"  genlab sample {name} -n 16 -o samples.png")
@@ -199,11 +200,3 @@ class TerminalDisplay(PlainDisplay):
         """Print the evaluation above the live line."""
         self.progress.console.print(self.line(record))
         self.looked, self.seen = time.monotonic(), 0
-
-
-def short(path: Path) -> str:
-    """A path as one would type it from here."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

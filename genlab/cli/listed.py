@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from genlab.cli.display import console
 from genlab.cli.fitting import Column, fitting, table, without_empty
 from genlab.digest import Digest, instant
+from genlab.folders import from_here
 from genlab.housekeeping import Listed, size
 from genlab.runs import RunDirectory, sweep_of
 from genlab.units import bytes_said, duration
@@ -19,24 +21,24 @@ from genlab.wording import printable
 def show_list(runs: Sequence[Listed], *, every: bool) -> None:
     """Print a line a run; unless ``every``, a line for all trials of a sweep."""
     out = console()
-    rows = [[one] for one in runs] if every else _by_sweep(runs)
+    rows = [_Row(one.run.path, [one]) for one in runs] if every else _by_sweep(runs)
     if not rows:
         out.print("no runs")
         return
     columns = [
-        Column("name", [printable(row[0].run.name) for row in rows], 1),
+        Column("name", [printable(row.runs[0].run.name) for row in rows], 1),
         Column("status", [_status(row) for row in rows]),
         Column("val/loss", [_best(row) for row in rows], right=True),
         Column("epoch", [str(_lowest(row).run.best_epoch or "") for row in rows], 4, right=True),
-        Column("started (UTC)", [_time(min(one.run.started for one in row)) for row in rows], 5),
+        Column("started (UTC)", [_time(min(one.run.started for one in row.runs)) for row in rows], 5),
         Column("time", [_seconds(row) for row in rows], 3, right=True),
-        Column("size", [bytes_said(sum(one.bytes for one in row)) for row in rows], 2, right=True),
-        Column("run", [printable(_folder(row).name) for row in rows]),
+        Column("size", [bytes_said(sum(one.bytes for one in row.runs)) for row in rows], 2, right=True),
+        Column("run", [printable(row.folder.name) for row in rows]),
     ]
     out.print(table(fitting(without_empty(columns), out.width)))
     out.print()
     total = bytes_said(sum(one.bytes for one in runs))
-    out.print(f"{len(runs)} runs, {total}, in {', '.join(map(_short, _roots(runs)))}")
+    out.print(f"{len(runs)} runs, {total}, in {', '.join(map(from_here, _roots(runs)))}")
 
 
 def list_as_json(runs: Sequence[Listed]) -> list[dict[str, object]]:
@@ -135,36 +137,41 @@ def _facts(run: Digest) -> dict[str, object]:
     }
 
 
-def _by_sweep(runs: Sequence[Listed]) -> list[list[Listed]]:
+@dataclass(frozen=True)
+class _Row:
+    """One line of the list. folder: of the run, or of the sweep whose trials ``runs`` are."""
+
+    folder: Path
+    runs: Sequence[Listed]
+    sweep: bool = False
+
+
+def _by_sweep(runs: Sequence[Listed]) -> list[_Row]:
     """Put the trials of a sweep together, in the place of its newest."""
     rows: dict[Path, list[Listed]] = {}
     for one in runs:
         rows.setdefault(one.sweep or one.run.path, []).append(one)
-    return list(rows.values())
+    return [_Row(folder, found, found[0].sweep is not None) for folder, found in rows.items()]
 
 
-def _folder(row: Sequence[Listed]) -> Path:
-    return row[0].sweep or row[0].run.path if len(row) > 1 else row[0].run.path
-
-
-def _status(row: Sequence[Listed]) -> str:
-    states = [one.run.state for one in row]
-    if len(states) == 1:
+def _status(row: _Row) -> str:
+    states = [one.run.state for one in row.runs]
+    if not row.sweep:
         return states[0]
-    return f"{states.count('completed')}/{len(states)} trials"
+    return f"{states.count('completed')}/{len(states)} trial{'s' * (len(states) != 1)}"
 
 
-def _lowest(row: Sequence[Listed]) -> Listed:
-    return min(row, key=lambda one: one.run.best.get("val/loss", float("inf")))
+def _lowest(row: _Row) -> Listed:
+    return min(row.runs, key=lambda one: one.run.best.get("val/loss", float("inf")))
 
 
-def _best(row: Sequence[Listed]) -> str:
+def _best(row: _Row) -> str:
     loss = _lowest(row).run.best.get("val/loss")
     return "" if loss is None else f"{loss:.2f}"
 
 
-def _seconds(row: Sequence[Listed]) -> str:
-    known = [one.run.seconds for one in row if one.run.seconds is not None]
+def _seconds(row: _Row) -> str:
+    known = [one.run.seconds for one in row.runs if one.run.seconds is not None]
     return duration(sum(known)) if known else ""
 
 
@@ -202,13 +209,5 @@ def _files(folder: Path) -> list[tuple[str, str]]:
 def _how_to_go_on(run: Digest) -> str:
     directory = RunDirectory(run.path)
     if any(directory.checkpoints.glob("[0-9]*")):
-        return f"to go on from its last checkpoint: genlab resume {shlex.quote(_short(run.path))}"
+        return f"to go on from its last checkpoint: genlab resume {shlex.quote(from_here(run.path))}"
     return "it left no checkpoint to go on from"
-
-
-def _short(path: Path) -> str:
-    """A path as one would type it from here."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

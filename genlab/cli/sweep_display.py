@@ -19,8 +19,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from genlab.cli.display import console, short
+from genlab.cli.display import console
 from genlab.cli.streams import Surviving
+from genlab.folders import from_here
 from genlab.space import Json
 from genlab.sweep import Watcher
 from genlab.sweep.summary import labels
@@ -169,14 +170,14 @@ def show(sweep: Sweep, *, json: bool) -> None:
     done = sum(outcome.state == "completed" for outcome in sweep.outcomes)
     ended = "interrupted; " if sweep.signal is not None else ""
     out(f"{ended}{done} of {sweep.total} runs completed")
-    out(f"files in {printable(short(sweep.path))}")
+    out(f"files in {printable(from_here(sweep.path))}")
     for path in sorted([*sweep.path.glob("*.*"), *sweep.path.glob("plots/*.png")]):
         if not path.name.startswith("."):
             out(f"  {printable(str(path.relative_to(sweep.path)))}")
     if sweep.best is not None and sweep.best.run is not None:
-        out(f"best run {printable(short(sweep.best.run))}")
+        out(f"best run {printable(from_here(sweep.best.run))}")
     if not sweep.completed:
-        out(f"\nto go on: genlab resume {shlex.quote(short(sweep.path))}")
+        out(f"\nto go on: genlab resume {shlex.quote(from_here(sweep.path))}")
 
 
 def _failures(sweep: Sweep) -> None:
@@ -190,7 +191,7 @@ def _failures(sweep: Sweep) -> None:
         for outcome in outcomes:
             values = [f"{key}={said(value)}" for key, value in outcome.trial.values.items()]
             output = sweep.path / "trials" / f"{outcome.trial.number:03d}" / "output.txt"
-            out(f"  {' '.join([*values, f'seed={outcome.trial.seed}'])}  {printable(short(output))}")
+            out(f"  {' '.join([*values, f'seed={outcome.trial.seed}'])}  {printable(from_here(output))}")
 
 
 def header(sweep: Sweep) -> list[tuple[str, str]]:

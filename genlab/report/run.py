@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from genlab.folders import from_here
 from genlab.report import numbers, setting
 from genlab.report.facts import RunFacts
 from genlab.report.page import Content, Html, anchor, code, facts, folded, listing, page, section, tag, together
@@ -109,7 +110,7 @@ def _used(tree: object, kind: str) -> str:
 def _outcome(run: RunFacts) -> Html | None:
     """Say what happened to a run that is not simply done, what is kept, and how to go on."""
     status, message = run.status.status, run.status.message
-    directory = shlex.quote(setting.typed(run.path))
+    directory = shlex.quote(from_here(run.path))
     if status == "completed" and message != "time limit":
         return None
     what: Content

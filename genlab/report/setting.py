@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 
+from genlab.folders import from_here
 from genlab.report.facts import RunFacts
 from genlab.report.page import Content, Html, code, facts, listing, section, table, tag
 from genlab.runfiles import Environment
 from genlab.units import bytes_said
-
-
-def typed(path: Path) -> str:
-    """Return a path as one would type it here: relative to this folder if it lies below."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except (OSError, ValueError):
-        return str(path)
 
 
 def layers(run: RunFacts) -> Html:
@@ -75,7 +67,7 @@ def files(run: RunFacts) -> Html:
     return section(
         "Files",
         table(("file", "size"), rows, numbers=(1,), foot=["total", total], caption="in the run directory"),
-        about=code(typed(run.path)),
+        about=code(from_here(run.path)),
     )
 
 
@@ -83,7 +75,7 @@ def use(run: RunFacts) -> Html | None:
     """Return how to load the model that was kept; None if none was."""
     if run.kept is None:
         return None
-    latent, folder = run.resolved.get("latent"), typed(run.path)
+    latent, folder = run.resolved.get("latent"), from_here(run.path)
     newest = f", or {run.status.name!r}: the newest completed run" if run.status.status == "completed" else ""
     python = [
         "import genlab",
@@ -105,7 +97,7 @@ def use(run: RunFacts) -> Html | None:
 def reproduce(run: RunFacts) -> Html:
     """Return the commands that make the run again, and the versions that it was made with."""
     env = run.environment
-    again = f"genlab run {shlex.quote(typed(run.path / 'resolved.yaml'))}"
+    again = f"genlab run {shlex.quote(from_here(run.path / 'resolved.yaml'))}"
     if env is None:
         return section("Make it again", listing(again, "command"))
     return section(

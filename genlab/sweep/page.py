@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from genlab.files import read_regular, write_text
+from genlab.folders import from_here
 from genlab.report.facts import MAX_PICTURE, PAGE, Picture
 from genlab.report.page import (
     Content,
@@ -27,7 +28,6 @@ from genlab.report.page import (
 )
 from genlab.report.pictures import plots
 from genlab.report.run import badge
-from genlab.report.setting import typed
 from genlab.runfiles import read_text
 from genlab.space import Choices, Json, Range
 from genlab.sweep.outcome import Outcome
@@ -89,7 +89,7 @@ def _outcome(sweep: Sweep) -> Html | None:
         return None
     failed, done = len(sweep.failed), sum(outcome.state == "completed" for outcome in sweep.outcomes)
     words = f"{done} of {sweep.total} runs are completed, {failed} failed."
-    go_on = listing(f"genlab resume {shlex.quote(typed(sweep.path))}", "command")
+    go_on = listing(f"genlab resume {shlex.quote(from_here(sweep.path))}", "command")
     hint = "To go on, completed runs as they are:"
     return tag("div", tag("p", words), tag("p", hint), go_on, class_="outcome interrupted", role="note")
 
