@@ -14,7 +14,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 
 CUT = 60  # characters of a value that a message shows
 
-Path = tuple[str | int, ...]
+Steps = tuple[str | int, ...]
 
 
 def shown(value: object) -> str:
@@ -28,7 +28,7 @@ def printable(text: str) -> str:
     return text if text.isprintable() and text.strip() == text and text else repr(text)
 
 
-def dotted(path: Path) -> str:
+def dotted(path: Steps) -> str:
     """Return ``encoder.hidden.0``."""
     return ".".join(cut if len(cut := printable(str(step))) <= CUT else f"{cut[: CUT - 3]}..." for step in path)
 
@@ -78,7 +78,7 @@ class Allowed:
             root = {}
         return cls(root, root)
 
-    def at(self, path: Path) -> Allowed:
+    def at(self, path: Steps) -> Allowed:
         """Return what is allowed at ``path`` below here."""
         here = self
         for step in path:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judged:
     """What is to be said of one recipe: how it went, or what is wrong with it."""
 
     given: str
@@ -42,50 +42,50 @@ def command(recipes: RecipesAndOverrides, json: Json = False) -> None:
     overrides: dict[str, object] = {**parse_overrides(tokens)}
     registry = installed().registry
     width = max(map(len, given))
-    verdicts = []
+    judged = []
     for name in given:
-        verdict = _verdict(name, overrides, registry)
-        verdicts.append(verdict)
+        one = _judged(name, overrides, registry)
+        judged.append(one)
         if not json:
-            _print(verdict, width, alone=len(given) == 1)
+            _print(one, width, alone=len(given) == 1)
     if json:
-        typer.echo(json_module.dumps([_plain(verdict) for verdict in verdicts]))
-    if not json and len(verdicts) == 1 and verdicts[0].error is not None:
-        raise verdicts[0].error  # --debug shows where it came from
-    if any(verdict.error for verdict in verdicts):
+        typer.echo(json_module.dumps([_plain(one) for one in judged]))
+    if not json and len(judged) == 1 and judged[0].error is not None:
+        raise judged[0].error  # --debug shows where it came from
+    if any(one.error for one in judged):
         raise typer.Exit(2)
 
 
-def _verdict(name: str, overrides: dict[str, object], registry: Registry) -> Verdict:
+def _judged(name: str, overrides: dict[str, object], registry: Registry) -> Judged:
     from genlab.opening import open_recipe
     from genlab.rehearsal import rehearse
 
     try:
-        return Verdict(name, rehearse(open_recipe(name, overrides, registry=registry), registry), None)
+        return Judged(name, rehearse(open_recipe(name, overrides, registry=registry), registry), None)
     except GenlabError as error:
-        return Verdict(name, None, error)
+        return Judged(name, None, error)
 
 
-def _print(verdict: Verdict, width: int, *, alone: bool) -> None:
-    found = verdict.rehearsal
+def _print(one: Judged, width: int, *, alone: bool) -> None:
+    found = one.rehearsal
     if found is None:
-        typer.echo(f"{verdict.given:<{width}}  wrong")
+        typer.echo(f"{one.given:<{width}}  wrong")
         if not alone:
-            typer.echo(f"error: {verdict.error}", err=True)
+            typer.echo(f"error: {one.error}", err=True)
         return
-    typer.echo(f"{verdict.given:<{width}}  ok  {found.parameters:>12,} parameters  {found.seconds:5.2f} s")
+    typer.echo(f"{one.given:<{width}}  ok  {found.parameters:>12,} parameters  {found.seconds:5.2f} s")
     for warning in found.warnings:
-        typer.echo(f"warning: {verdict.given}: {warning}", err=True)
+        typer.echo(f"warning: {one.given}: {warning}", err=True)
 
 
-def _plain(verdict: Verdict) -> dict[str, object]:
-    found = verdict.rehearsal
+def _plain(one: Judged) -> dict[str, object]:
+    found = one.rehearsal
     return {
-        "recipe": verdict.given,
+        "recipe": one.given,
         "ok": found is not None,
         "name": found.recipe.name if found else None,
         "parameters": found.parameters if found else None,
         "seconds": round(found.seconds, 3) if found else None,
         "warnings": list(found.warnings) if found else [],
-        "error": None if verdict.error is None else str(verdict.error),
+        "error": None if one.error is None else str(one.error),
     }
