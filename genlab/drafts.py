@@ -29,7 +29,7 @@ _WIDTH = 115
 
 
 @dataclass(frozen=True)
-class Choices:
+class Answers:
     """What a draft is made of; the defaults train without a download."""
 
     name: str = "bars_vae"
@@ -40,7 +40,7 @@ class Choices:
     likelihood: str = "bernoulli"
 
 
-def draft(choices: Choices, registry: Registry, file: str = "recipe.yaml") -> str:
+def draft(choices: Answers, registry: Registry, file: str = "recipe.yaml") -> str:
     """Return the text of a recipe with these choices, which is valid and whose parts fit together.
 
     file: what it will be called, for the comments. Raises ``PartError`` if the parts do not fit together or
@@ -69,7 +69,7 @@ def _check_fit(recipe: Recipe, registry: Registry) -> None:
 class _Draft:
     """Writes the lines of one recipe."""
 
-    choices: Choices
+    choices: Answers
     registry: Registry
     file: str
 
@@ -135,7 +135,7 @@ class _Draft:
                 f"{part.kind} {part.name!r} cannot be drafted: its option {name!r}{about and f' ({about})'} has "
                 f"no default; draft with another {part.kind}, then write {{use: {part.name}, {name}: ...}} for it"
             )
-        default = getattr(Choices, kind, None)
+        default = getattr(Answers, kind, None)
         return default if default in simple else simple[0]
 
 

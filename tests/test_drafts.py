@@ -16,7 +16,7 @@ from jsonschema import Draft7Validator
 import genlab.opening
 from genlab import Decoder, Encoder
 from genlab.cli import main
-from genlab.drafts import CHOSEN, Choices, draft
+from genlab.drafts import CHOSEN, Answers, draft
 from genlab.errors import PartError
 from genlab.opening import open_recipe, open_text
 from genlab.placing import SCHEMA_LINE
@@ -69,7 +69,7 @@ def test_every_combination_that_fits_makes_a_draft_that_both_accept() -> None:
     kinds = [[part.name for part in REGISTRY.parts(kind)] for kind in CHOSEN]
     fitting = 0
     for combination in itertools.product(*kinds):
-        choices = Choices(name="draft", latent=3, **dict(zip(CHOSEN, combination, strict=True)))
+        choices = Answers(name="draft", latent=3, **dict(zip(CHOSEN, combination, strict=True)))
         try:
             text = draft(choices, REGISTRY)
         except PartError:
@@ -82,7 +82,7 @@ def test_every_combination_that_fits_makes_a_draft_that_both_accept() -> None:
 
 
 def test_a_draft_names_every_option_with_its_default_and_meaning() -> None:
-    text = draft(Choices(), REGISTRY)
+    text = draft(Answers(), REGISTRY)
     for name in Recipe.model_fields:
         assert re.search(rf"^(# )?{name}:", text, re.MULTILINE), name
     for option in REGISTRY.get("data", "bars").option_names:
@@ -95,7 +95,7 @@ def test_a_draft_names_every_option_with_its_default_and_meaning() -> None:
 
 def test_the_commented_lines_of_a_draft_are_its_defaults() -> None:
     """Taking the ``# `` away from every key changes nothing: the comments tell the truth."""
-    text = draft(Choices(), REGISTRY)
+    text = draft(Answers(), REGISTRY)
     bare = re.sub(r"^( *)# (\w+: )", r"\1\2", text.partition("\n\n")[2], flags=re.MULTILINE)
     assert bare.count("\n") > 40
     with_them, without = (open_text(t, Path("r.yaml"), registry=REGISTRY).recipe for t in (bare, text))

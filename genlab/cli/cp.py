@@ -30,7 +30,7 @@ def command(
 
     Example: genlab cp mnist_cvae digits.yaml
     """
-    from genlab.cli.placed import announce
+    from genlab.cli.announcing import announce
     from genlab.placing import copy_recipe
     from genlab.plugins import installed
 

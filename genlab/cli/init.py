@@ -44,8 +44,8 @@ def command(
 
     Example: genlab init digits.yaml --data mnist --latent 8
     """
-    from genlab.cli.placed import announce
-    from genlab.drafts import CHOSEN, Choices, draft
+    from genlab.cli.announcing import announce
+    from genlab.drafts import CHOSEN, Answers, draft
     from genlab.placing import check_free, place
     from genlab.plugins import installed
 
@@ -59,13 +59,13 @@ def command(
     if asks:
         for kind in CHOSEN:
             if kind not in parts:
-                parts[kind] = _ask_part(kind, getattr(Choices, kind), registry)
+                parts[kind] = _ask_part(kind, getattr(Answers, kind), registry)
             if kind == "data" and latent is None:
-                latent = _ask_size(Choices.latent)
-    parts = {kind: parts.get(kind, getattr(Choices, kind)) for kind in CHOSEN}
+                latent = _ask_size(Answers.latent)
+    parts = {kind: parts.get(kind, getattr(Answers, kind)) for kind in CHOSEN}
     own = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", file.stem) and file.stem != "recipe"
     title = name or (file.stem if own else f"{parts['data']}_vae")
-    choices = Choices(name=title, latent=Choices.latent if latent is None else latent, **parts)
+    choices = Answers(name=title, latent=Answers.latent if latent is None else latent, **parts)
     placed = place(draft(choices, registry, str(file)), file, registry, force=force)
     announce(placed)
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from genlab.cli.arguments import Device, Json, MaxTime, Parent, Quiet, RunAndOverrides, split_overrides
+from genlab.cli.displayed import displayed
 from genlab.cli.orphans import stop_with
-from genlab.cli.shown import shown
 from genlab.errors import RecipeError
 
 
@@ -52,7 +52,7 @@ def command(
         raise RecipeError(f"{path}: --jobs is for sweeps, and this is none")
     if max_time is not None:
         overrides["train.max_time"] = max_time
-    shown(
+    displayed(
         lambda display: resume(
             Path(path), overrides, device=device, callbacks=[display], announce=display.announce
         ),

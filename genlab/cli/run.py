@@ -8,8 +8,8 @@ import typer
 
 from genlab.cli import completion
 from genlab.cli.arguments import Device, Json, MaxTime, Parent, Quiet, RecipeAndOverrides, Runs, split_overrides
+from genlab.cli.displayed import displayed
 from genlab.cli.orphans import stop_with
-from genlab.cli.shown import shown
 from genlab.errors import RecipeError
 
 
@@ -60,7 +60,7 @@ def command(
     overrides |= {key: value for key, value in flags.items() if value is not None}
     if resume not in ("never", "auto"):
         raise RecipeError(f"--resume {resume}: never or auto is expected; for one run: genlab resume DIRECTORY")
-    shown(
+    displayed(
         lambda display: run(
             path,
             overrides,

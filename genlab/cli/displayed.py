@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from genlab.session import Run
 
 
-def shown(train: Callable[[QuietDisplay], Run], *, quiet: bool, json: bool) -> None:
+def displayed(train: Callable[[QuietDisplay], Run], *, quiet: bool, json: bool) -> None:
     """Train under a display; exit with 128 + n if signal n interrupted it."""
     from genlab.cli.display import JsonDisplay, PlainDisplay, QuietDisplay, TerminalDisplay, console
 
