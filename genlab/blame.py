@@ -13,7 +13,7 @@ from genlab.wording import suggest
 
 
 @contextmanager
-def placed(tree: Node) -> Iterator[None]:
+def blaming(tree: Node) -> Iterator[None]:
     """Say of a ``PartError`` about one kind of part where the recipe names that part."""
     try:
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import cast, get_args
@@ -14,7 +14,7 @@ from genlab.errors import GenlabError, RecipeError
 from genlab.folders import runs_root
 from genlab.lock import locked
 from genlab.opening import open_recipe
-from genlab.overrides import as_typed
+from genlab.overrides import Override, Overrides, overrides_of
 from genlab.plugins import installed
 from genlab.prepare import Prepared, prepare
 from genlab.recipe import Recipe
@@ -30,15 +30,13 @@ log = logging.getLogger(__name__)
 
 Announce = Callable[[Prepared, Path], None]
 
-_NOTHING: Mapping[str, object] = {}
-
 CHANGEABLE = ("train.epochs", "train.max_steps", "train.max_time", "train.early_stopping.patience", "checkpoint")
 """What a resumed run may change: how long it goes on, and how often it is saved."""
 
 
 def run(
     recipe: str | Path,
-    overrides: Mapping[str, object] | None = None,
+    overrides: Overrides | None = None,
     *,
     device: str = "auto",
     runs: str | Path | None = None,
@@ -61,15 +59,13 @@ def run(
     """
     if resume not in ("never", "auto"):
         raise RecipeError(f"resume={resume!r}: 'never' or 'auto' is expected; for one run there is genlab.resume")
-    watched, given = Watched(callbacks, announce, plots), overrides or {}
+    watched, given = Watched(callbacks, announce, plots), overrides_of(overrides)
     opened = open_recipe(recipe, given)
     root = Path(runs) if runs else runs_root()
     if resume == "auto" and (found := unfinished(opened.recipe, root)) is not None:
         log.info("going on with %s", found)
         return _resume(RunDirectory(found), opened.recipe, device, watched)
-    command = shlex.join(
-        ["genlab", "run", str(recipe), *(f"{key}={as_typed(value)}" for key, value in given.items())]
-    )
+    command = shlex.join(["genlab", "run", str(recipe), *map(str, given)])
     prepared = prepare(opened.recipe, device, tree=opened.tree, command=command)
     directory = RunDirectory.create(root, opened, prepared.environment)
     with locked(directory.path):
@@ -78,7 +74,7 @@ def run(
 
 def resume(
     directory: str | Path,
-    overrides: Mapping[str, object] | None = None,
+    overrides: Overrides | None = None,
     *,
     device: str = "auto",
     plots: bool = True,
@@ -96,16 +92,16 @@ def resume(
     """
     watched, run = Watched(callbacks, announce, plots), RunDirectory(Path(directory).absolute())
     run.status()
-    recipe = run.recipe()
-    for key in overrides or {}:
+    recipe, changes = run.recipe(), overrides_of(overrides)
+    for key in (change.key for change in changes):
         if not any(key == name or key.startswith(f"{name}.") for name in CHANGEABLE):
             raise RecipeError(
                 f"override {key}: a resumed run can change {', '.join(CHANGEABLE)} and nothing else; "
                 "for another recipe start another run"
             )
-    if overrides:
-        recipe = overridden(recipe, overrides, registry=installed().registry)
-    return _resume(run, recipe, device, watched, changed=overrides or {})
+    if changes:
+        recipe = overridden(recipe, changes, registry=installed().registry)
+    return _resume(run, recipe, device, watched, changes)
 
 
 def unfinished(recipe: Recipe, root: Path) -> Path | None:
@@ -123,7 +119,7 @@ def _resume(
     recipe: Recipe,
     device: str,
     watched: Watched,
-    changed: Mapping[str, object] = _NOTHING,
+    changes: Sequence[Override] = (),
 ) -> Run:
     with locked(directory.path):
         before = directory.environment()
@@ -140,8 +136,8 @@ def _resume(
         now = prepared.environment.model_copy(update={"runner": runner})
         with accounted_for(directory, StopRequest()):
             directory.restart()
-            changes = {key: f"override {key}={as_typed(value)} at a resume" for key, value in changed.items()}
-            directory.write_recipe(recipe, directory.origins() | changes)
+            origins = {change.key: f"override {change} at a resume" for change in changes}
+            directory.write_recipe(recipe, directory.origins() | origins)
         if differences := before.differences(now):
             warning = (
                 f"not what the run was done with so far, so the last bits may differ: {'; '.join(differences)}"

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from genlab.source import MAX_BYTES, MAX_NODES, bare, read_file
-from genlab.tree import MAX_DEPTH, Node, Place, Steps, check_characters, located
-from genlab.wording import printable, shown, suggest
+from genlab.tree import MAX_DEPTH, Node, Place, check_characters, located
+from genlab.wording import Steps, printable, shown, suggest
 
 _OPEN = re.compile(r"(\$?)\$\{")
 _KEY = re.compile(r"[A-Za-z0-9_]{1,100}(\.[A-Za-z0-9_]{1,100})*")

@@ -9,14 +9,14 @@ from pathlib import Path
 from genlab.errors import RecipeError
 from genlab.extending import check_is_mapping, extended
 from genlab.interpolation import interpolated
-from genlab.overrides import apply_overrides
+from genlab.overrides import Overrides, apply_overrides, overrides_of
 from genlab.plugins import installed
 from genlab.recipe import Recipe
 from genlab.registry import Registry
 from genlab.resolving import resolve
 from genlab.source import file_text, neighbours, read_text
-from genlab.tree import Node, Steps
-from genlab.wording import dotted, printable, suggest
+from genlab.tree import Node
+from genlab.wording import Steps, dotted, printable, suggest
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Opened:
 
 
 def open_recipe(
-    ref: str | Path, overrides: Mapping[str, object] | None = None, *, registry: Registry | None = None
+    ref: str | Path, overrides: Overrides | None = None, *, registry: Registry | None = None
 ) -> Opened:
     """Open a recipe file, or an installed recipe by its name.
 
@@ -80,12 +80,12 @@ def open_recipe(
 
 
 def open_text(
-    text: str, path: Path, overrides: Mapping[str, object] | None = None, *, registry: Registry | None = None
+    text: str, path: Path, overrides: Overrides | None = None, *, registry: Registry | None = None
 ) -> Opened:
     """Do what ``open_recipe`` does with the text of a file; ``path`` stands in messages."""
     written = read_text(text, str(path))
     check_is_mapping(written)
-    tree = interpolated(apply_overrides(extended(written, path, find_recipe), overrides or {}))
+    tree = interpolated(apply_overrides(extended(written, path, find_recipe), overrides_of(overrides)))
     return Opened(resolve(tree, registry or installed().registry), str(path), text, tree)
 
 

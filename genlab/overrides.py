@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from genlab.errors import RecipeError
@@ -12,11 +12,36 @@ from genlab.recipe import PARTS, PartSpec, Recipe
 from genlab.source import read_text
 from genlab.tree import Json, Node, Place, tree_of
 from genlab.wording import printable, shown
+from genlab.writing import as_yaml
 
 
-def parse_overrides(tokens: Iterable[str]) -> dict[str, object]:
+@dataclass(frozen=True)
+class Override:
+    """One value that is laid over a recipe's.
+
+    path: the steps of its key. node: the value; its place is what messages call the override.
+    """
+
+    path: tuple[str, ...]
+    node: Node
+
+    @property
+    def key(self) -> str:
+        """The key as it is written, ``train.epochs``."""
+        return ".".join(self.path)
+
+    def __str__(self) -> str:
+        """Return the override as one would type it: read again, it is the same."""
+        return f"{self.key}={as_yaml(self.node.plain())}"
+
+
+Overrides = Mapping[str, object] | Sequence[Override]
+"""What Python callers may pass: ``{"train.epochs": 3}``, or overrides that were read already."""
+
+
+def parse_overrides(tokens: Iterable[str]) -> tuple[Override, ...]:
     """Read ``a.b=value`` tokens; values are YAML."""
-    overrides: dict[str, object] = {}
+    overrides: dict[str, Override] = {}
     for token in tokens:
         key, equals, text = token.partition("=")
         place = Place(f"override {shown(token)}")
@@ -24,19 +49,22 @@ def parse_overrides(tokens: Iterable[str]) -> dict[str, object]:
             raise RecipeError(f"{place}: key=value is expected, as in train.epochs=3")
         if key in overrides:
             raise RecipeError(f"{place}: {printable(key)} is set twice")
-        overrides[key] = read_text(text, str(place), place)
-    return overrides
+        overrides[key] = Override(tuple(key.split(".")), read_text(text, str(place), place))
+    return tuple(overrides.values())
 
 
-def apply_overrides(tree: Node, overrides: Mapping[str, object]) -> Node:
+def overrides_of(given: Overrides | None) -> tuple[Override, ...]:
+    """Return what a Python caller passed as overrides; raise ``RecipeError`` for what a recipe cannot hold."""
+    if given is None or isinstance(given, Mapping):
+        return tuple(_override(key, value) for key, value in (given or {}).items())
+    return tuple(given)
+
+
+def apply_overrides(tree: Node, overrides: Iterable[Override]) -> Node:
     """Return the tree with the overrides laid over it, each remembered as its own place."""
     done: list[str] = []
-    for key, value in overrides.items():
-        if not isinstance(key, str) or not all(key.split(".")):
-            raise RecipeError(f"override {shown(key)}: a key is expected, as in 'train.epochs'")
-        place = Place(f"override {printable(key)}={shown(value)}")
-        node = value if isinstance(value, Node) else tree_of(_plain(value, key), place)
-        path = tuple(key.split("."))
+    for override in overrides:
+        key, path, node = override.key, override.path, override.node
         if path[0] == KEY:
             raise RecipeError(f"{node.place}: {KEY} is read from files only; write it into a recipe of your own")
         outer = key.removesuffix(".use")
@@ -50,16 +78,11 @@ def apply_overrides(tree: Node, overrides: Mapping[str, object]) -> Node:
     return tree
 
 
-def as_typed(value: object) -> str:
-    """Return an override's value as one would type it: read again, it is the same."""
-    plain = value.plain() if isinstance(value, Node) else value
-    if isinstance(plain, str):
-        try:
-            if read_text(plain, "").plain() == plain:
-                return plain
-        except RecipeError:  # a colon, a bracket ... wants quotes
-            pass
-    return json.dumps(plain, default=str, ensure_ascii=False)
+def _override(key: object, value: object) -> Override:
+    if not isinstance(key, str) or not all(key.split(".")):
+        raise RecipeError(f"override {shown(key)}: a key is expected, as in 'train.epochs'")
+    place = Place(f"override {printable(key)}={shown(value)}")
+    return Override(tuple(key.split(".")), tree_of(_plain(value, key), place))
 
 
 def _plain(value: object, key: str) -> Json:

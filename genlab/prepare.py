@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from genlab.blame import check_monitors, placed
+from genlab.blame import blaming, check_monitors
 from genlab.build import build_data, build_model, build_objective, build_optimizer, build_schedule
 from genlab.contract import check_objective, check_probabilities
 from genlab.data import Batches, fits, read_split
@@ -49,7 +49,7 @@ def prepare(recipe: Recipe, device: str, *, tree: Node, command: str) -> Prepare
 
     tree: the recipe as it is written, for messages. command: what makes this run, for the records.
     """
-    with placed(tree):
+    with blaming(tree):
         return _prepare(recipe, device, tree, command)
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from genlab.blame import check_monitors, metric_names, placed
+from genlab.blame import blaming, check_monitors, metric_names
 from genlab.build import (
     build_data,
     build_model,
@@ -59,7 +59,7 @@ def rehearse(opened: Opened, registry: Registry) -> Rehearsal:
     Raises ``GenlabError`` naming the parts that disagree, or the one that fails, with its place in the recipe.
     """
     start = time.monotonic()
-    with placed(opened.tree):
+    with blaming(opened.tree):
         parameters, warnings = _rehearse(opened, registry)
     return Rehearsal(opened.recipe, parameters, time.monotonic() - start, tuple(warnings))
 

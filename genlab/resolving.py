@@ -12,11 +12,11 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from genlab.errors import PluginError, RecipeError
 from genlab.extending import KEY, check_is_mapping
 from genlab.interpolation import read_written
-from genlab.overrides import apply_overrides
+from genlab.overrides import Overrides, apply_overrides, overrides_of
 from genlab.recipe import PARTS, PartSpec, Recipe
 from genlab.registry import Registry
-from genlab.tree import Json, Node, Place, Steps, tree_of
-from genlab.wording import Allowed, dotted, finding, shown, suggest
+from genlab.tree import Json, Node, Place, tree_of
+from genlab.wording import Allowed, Steps, dotted, finding, shown, suggest
 
 MAX_PROBLEMS = 20  # that one message lists
 
@@ -33,10 +33,10 @@ def recipe_from(written: Mapping[str, Json], name: str, *, registry: Registry) -
     return resolve(tree_of(dict(written), Place(name)), registry)
 
 
-def overridden(recipe: Recipe, overrides: Mapping[str, object], *, registry: Registry) -> Recipe:
+def overridden(recipe: Recipe, overrides: Overrides, *, registry: Registry) -> Recipe:
     """Return a recipe with some values changed, validated anew."""
     tree = tree_of(recipe.written(), Place(f"recipe {recipe.name}"))
-    return resolve(apply_overrides(tree, overrides), registry)
+    return resolve(apply_overrides(tree, overrides_of(overrides)), registry)
 
 
 def resolve(tree: Node, registry: Registry) -> Recipe:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from unicodedata import east_asian_width
 
 from genlab.errors import RecipeError
-from genlab.wording import printable, shown
+from genlab.wording import Steps, printable, shown
 
 MAX_DEPTH = 32
 MIN_INT, MAX_INT = -(2**63), 2**63 - 1
@@ -15,7 +15,6 @@ WHOLE = 0  # the line number of a text that is a whole file
 WINDOW = 100  # characters of a long line that a message shows
 
 Json = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
-Steps = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)

@@ -204,7 +204,7 @@ def falls_back(checkpoints: Checkpoints, reason: str, caplog: pytest.LogCaptureF
 
 @pytest.mark.parametrize("name", [TENSORS, VALUES, MANIFEST])
 @pytest.mark.parametrize(
-    "share", [0.0, 0.001, 0.1, 0.5, 0.9, 0.999, "all-but-one-byte", "one-byte-more", "absent"]
+    "share", [0.0, 0.001, 0.1, 0.5, 0.9, 0.999, "all-but-one-byte", "one-byte-more", "absent", "pipe"]
 )
 def test_fault_truncated(
     name: str, share: float | str, checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
@@ -213,6 +213,9 @@ def test_fault_truncated(
     data = path.read_bytes()
     if share == "absent":
         path.unlink()
+    elif share == "pipe":  # whoever opens it to read would wait for ever
+        path.unlink()
+        os.mkfifo(path)
     elif share == "one-byte-more":
         path.write_bytes(data + b"x")
     else:

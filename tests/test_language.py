@@ -10,7 +10,7 @@ import pytest
 from genlab.errors import RecipeError
 from genlab.interpolation import interpolated
 from genlab.opening import Opened, find_recipe, installed_recipes, open_recipe
-from genlab.overrides import as_typed, parse_overrides
+from genlab.overrides import overrides_of, parse_overrides
 from genlab.plugins import installed
 from genlab.resolving import read_resolved
 from genlab.source import read_text
@@ -298,10 +298,9 @@ def test_interpolation_comes_after_extending_and_overriding_and_before_validatio
 
 @pytest.mark.parametrize("value", ["5", "null", "a: b", "[x", "1e-3", "plain", "two words", "é", "#", "", "${x}"])
 def test_an_override_is_typed_so_that_it_is_read_again(value: str) -> None:
-    key = "description"
-    again = parse_overrides([f"{key}={as_typed(value)}"])[key]
-    assert isinstance(again, Node)
-    assert again.plain() == value
+    (override,) = overrides_of({"description": value})
+    (again,) = parse_overrides([str(override)])
+    assert (again.key, again.node.plain()) == ("description", value)
 
 
 def test_an_override_may_interpolate() -> None:

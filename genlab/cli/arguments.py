@@ -20,7 +20,7 @@ Device = Annotated[
 Runs = Annotated[str | None, typer.Option("--runs", help="Folder of runs [GENLAB_RUNS, else runs].")]
 MaxTime = Annotated[str | None, typer.Option("--max-time", help="Stop after so long, as in 90s, 10m or 1h30m.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print only the run directory.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Parent = Annotated[
     int | None,
     typer.Option(

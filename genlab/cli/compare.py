@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genlab.cli import completion
-from genlab.cli.arguments import Json, png_path
+from genlab.cli.arguments import AsJson, png_path
 
 if TYPE_CHECKING:
     from genlab.comparison import Comparison
@@ -26,7 +26,7 @@ def command(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="PNG to draw the curves of all runs to.")
     ] = None,
-    json: Json = False,
+    json: AsJson = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="CSV file to write, a row a run.")] = None,
 ) -> None:
     """Show runs side by side, and what differs in their recipes.

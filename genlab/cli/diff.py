@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genlab.cli import completion
-from genlab.cli.arguments import Json, split_plain
+from genlab.cli.arguments import AsJson, split_plain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,7 +26,7 @@ def command(
             autocompletion=completion.recipes_and_runs,
         ),
     ],
-    json: Json = False,
+    json: AsJson = False,
 ) -> None:
     """Show the keys in which two recipes differ, and their origins.
 

@@ -37,8 +37,8 @@ def console() -> Console:
     return made
 
 
-class QuietDisplay(Callback):
-    """Prints the run directory at the end, for scripts."""
+class Screen:
+    """What is open while something is shown on it: nothing, for those that only print."""
 
     def __enter__(self) -> None:
         return None
@@ -47,6 +47,10 @@ class QuietDisplay(Callback):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
+
+
+class QuietDisplay(Screen, Callback):
+    """Prints the run directory at the end, for scripts."""
 
     def announce(self, prepared: Prepared, directory: Path) -> None:
         """Say what is about to be trained."""

@@ -7,10 +7,10 @@ from dataclasses import asdict
 
 import typer
 
-from genlab.cli.arguments import Json
+from genlab.cli.arguments import AsJson
 
 
-def command(json: Json = False) -> None:
+def command(json: AsJson = False) -> None:
     """Look at this installation and machine, for a bug report.
 
     Versions, devices, plugins, data sets, folders, terminal and environment variables, one line each. Nothing is

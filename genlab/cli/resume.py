@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from genlab.cli.arguments import Device, Json, MaxTime, Parent, Quiet, RunAndOverrides, split_overrides
+from genlab.cli.arguments import AsJson, Device, MaxTime, Parent, Quiet, RunAndOverrides, split_overrides
 from genlab.cli.displayed import displayed
 from genlab.cli.orphans import stop_with
 from genlab.errors import RecipeError
@@ -19,7 +19,7 @@ def command(
     max_time: MaxTime = None,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Of a sweep: how many runs at once.")] = None,
     quiet: Quiet = False,
-    json: Json = False,
+    json: AsJson = False,
     parent: Parent = None,
 ) -> None:
     """Go on with a run, or a sweep's unfinished runs.
@@ -30,7 +30,7 @@ def command(
     """
     stop_with(parent)
     from genlab.experiment import resume
-    from genlab.overrides import parse_overrides
+    from genlab.overrides import overrides_of, parse_overrides
     from genlab.sweep import is_sweep, resume_sweep
 
     path, tokens = split_overrides(directory, "run directory")
@@ -51,7 +51,7 @@ def command(
     if jobs is not None:
         raise RecipeError(f"{path}: --jobs is for sweeps, and this is none")
     if max_time is not None:
-        overrides["train.max_time"] = max_time
+        overrides += overrides_of({"train.max_time": max_time})
     displayed(
         lambda display: resume(
             Path(path), overrides, device=device, callbacks=[display], announce=display.announce

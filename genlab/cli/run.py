@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from genlab.cli import completion
-from genlab.cli.arguments import Device, Json, MaxTime, Parent, Quiet, RecipeAndOverrides, Runs, split_overrides
+from genlab.cli.arguments import AsJson, Device, MaxTime, Parent, Quiet, RecipeAndOverrides, Runs, split_overrides
 from genlab.cli.displayed import displayed
 from genlab.cli.orphans import stop_with
 from genlab.errors import RecipeError
@@ -43,7 +43,7 @@ def command(
         ),
     ] = "never",
     quiet: Quiet = False,
-    json: Json = False,
+    json: AsJson = False,
     parent: Parent = None,
 ) -> None:
     """Train a recipe; leave a run with model, metrics and plots.
@@ -52,12 +52,12 @@ def command(
     """
     stop_with(parent)
     from genlab.experiment import run
-    from genlab.overrides import parse_overrides
+    from genlab.overrides import overrides_of, parse_overrides
 
     path, tokens = split_overrides(recipe, "recipe")
-    overrides = parse_overrides(tokens)
     flags = {"train.precision": precision, "train.runner": runner, "train.max_time": max_time}
-    overrides |= {key: value for key, value in flags.items() if value is not None}
+    given = {key: value for key, value in flags.items() if value is not None}
+    overrides = (*parse_overrides(tokens), *overrides_of(given))
     if resume not in ("never", "auto"):
         raise RecipeError(f"--resume {resume}: never or auto is expected; for one run: genlab resume DIRECTORY")
     displayed(

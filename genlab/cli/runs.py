@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genlab.cli import completion
-from genlab.cli.arguments import Json
+from genlab.cli.arguments import AsJson
 
 if TYPE_CHECKING:
     from genlab.housekeeping import Listed
@@ -38,7 +38,7 @@ def list_runs(
     name: Annotated[str | None, typer.Option("--name", help="Only runs of this name.")] = None,
     status: Annotated[list[State] | None, typer.Option("--status", help="Only runs found so; repeatable.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Each trial of a sweep too, not the sweep as one.")] = False,
-    json: Json = False,
+    json: AsJson = False,
 ) -> None:
     """List runs, newest first; a sweep's trials are one line.
 
@@ -69,7 +69,7 @@ def show(
             autocompletion=completion.run_directories,
         ),
     ],
-    json: Json = False,
+    json: AsJson = False,
 ) -> None:
     """Show everything about one run.
 

@@ -24,7 +24,7 @@ def command(
 
     Example: genlab show recipes/mnist_cvae.yaml latent=8 --origins
     """
-    from genlab.blame import placed
+    from genlab.blame import blaming
     from genlab.build import build_data, build_model
     from genlab.cli.display import console
     from genlab.cli.tables import layer_table
@@ -39,7 +39,7 @@ def command(
         typer.echo(opened.recipe.to_yaml(opened.origins()), nl=False)
         return
     registry = installed().registry
-    with placed(opened.tree):
+    with blaming(opened.tree):
         x_shape = build_data(opened.recipe, registry).x_shape
         check_size(opened.recipe, x_shape, registry)
         model = build_model(opened.recipe, x_shape, registry)

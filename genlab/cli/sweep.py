@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from genlab.cli import completion
-from genlab.cli.arguments import Device, Json, Quiet, Runs, split_overrides
+from genlab.cli.arguments import AsJson, Device, Quiet, Runs, split_overrides
 from genlab.errors import RecipeError
 
 
@@ -46,7 +46,7 @@ def command(
         str, typer.Option("--resume", help="auto: go on with the newest unfinished sweep that asks for the same.")
     ] = "never",
     quiet: Quiet = False,
-    json: Json = False,
+    json: AsJson = False,
 ) -> None:
     """Train a recipe with many values and seeds, and compare them.
 

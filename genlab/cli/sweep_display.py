@@ -18,7 +18,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from genlab.cli.display import console
+from genlab.cli.display import Screen, console
 from genlab.cli.streams import Surviving
 from genlab.folders import from_here
 from genlab.space import Json
@@ -37,16 +37,8 @@ BEST = 20  # combinations that the summary shows
 STYLES = {"completed": "green", "failed": "bold red", "running": "cyan"}
 
 
-class QuietWatcher(Watcher):
+class QuietWatcher(Screen, Watcher):
     """Shows nothing, for scripts."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
 
 class PlainWatcher(QuietWatcher):

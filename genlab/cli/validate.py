@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json as json_module
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
 
-from genlab.cli.arguments import Json, RecipesAndOverrides, split_many
+from genlab.cli.arguments import AsJson, RecipesAndOverrides, split_many
 from genlab.errors import GenlabError, RecipeError
 
 if TYPE_CHECKING:
+    from genlab.overrides import Override
     from genlab.registry import Registry
     from genlab.rehearsal import Rehearsal
 
@@ -25,7 +27,7 @@ class Judged:
     error: GenlabError | None
 
 
-def command(recipes: RecipesAndOverrides, json: Json = False) -> None:
+def command(recipes: RecipesAndOverrides, json: AsJson = False) -> None:
     """Check recipes and their parts: everything short of training.
 
     The parts are built, and one made-up batch goes forward, backward and into one step of the optimizer.
@@ -39,7 +41,7 @@ def command(recipes: RecipesAndOverrides, json: Json = False) -> None:
     given, tokens = split_many(recipes)
     if not given:
         raise RecipeError("at least one recipe is expected (overrides are key=value)")
-    overrides: dict[str, object] = {**parse_overrides(tokens)}
+    overrides = parse_overrides(tokens)
     registry = installed().registry
     width = max(map(len, given))
     judged = []
@@ -56,7 +58,7 @@ def command(recipes: RecipesAndOverrides, json: Json = False) -> None:
         raise typer.Exit(2)
 
 
-def _judged(name: str, overrides: dict[str, object], registry: Registry) -> Judged:
+def _judged(name: str, overrides: Sequence[Override], registry: Registry) -> Judged:
     from genlab.opening import open_recipe
     from genlab.rehearsal import rehearse
 

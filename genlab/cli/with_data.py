@@ -31,7 +31,7 @@ def load_with_data(ref: str, tokens: list[str], device: str) -> WithData:
     from genlab.store import load
 
     overrides = parse_overrides(tokens)
-    for key in overrides:
+    for key in (override.key for override in overrides):
         if not key.startswith("data."):
             raise RecipeError(f"override {key}: a trained model is fixed; only data.* options can be changed")
     model = load(ref, device)

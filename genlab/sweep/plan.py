@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from genlab.errors import PluginError, RecipeError
 from genlab.interfaces import Search
 from genlab.opening import open_recipe
+from genlab.overrides import Override, overrides_of
 from genlab.recipe import PartSpec, Recipe
 from genlab.registry import Registry
 from genlab.rehearsal import metrics_of
@@ -30,14 +31,13 @@ class Source:
     """The recipe that a sweep varies: a file, and what every trial overrides in it."""
 
     recipe: str
-    overrides: Mapping[str, object]
+    overrides: Sequence[Override]
     registry: Registry
 
     def resolved(self, values: Mapping[str, object] | None = None) -> Recipe:
         """Return the recipe with some more values set; ``RecipeError`` lists every problem with its place."""
         # A part is named before its options are set, whichever was written first.
-        given = {**self.overrides, **(values or {})}
-        ordered = {key: given[key] for key in sorted(given, key=lambda key: key.count("."))}
+        ordered = sorted((*self.overrides, *overrides_of(values)), key=lambda override: len(override.path))
         return open_recipe(self.recipe, ordered, registry=self.registry).recipe
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,7 +14,7 @@ from genlab.errors import GenlabError, RecipeError
 from genlab.folders import runs_root
 from genlab.interfaces import Search
 from genlab.opening import find_recipe
-from genlab.overrides import as_typed
+from genlab.overrides import Override, Overrides, overrides_of
 from genlab.plugins import installed
 from genlab.recipe import PartSpec, Recipe
 from genlab.space import Choices, Json, Range, Space
@@ -40,14 +39,14 @@ from genlab.sweep.store import Spec, SweepFolder, same_recipe, sweeps
 from genlab.sweep.summary import write_summary
 from genlab.sweep.work import Proposals, Watcher, Work
 from genlab.train.signals import StopRequest, stop_on_signals
-from genlab.tree import Node
+from genlab.writing import as_yaml
 
 
 def sweep(
     recipe: str | Path,
     space: Mapping[str, Choices | Range | Sequence[Json]],
     *,
-    overrides: Mapping[str, object] | None = None,
+    overrides: Overrides | None = None,
     seeds: int | Sequence[object] | None = None,
     search: str | None = None,
     trials: int | None = None,
@@ -76,7 +75,7 @@ def sweep(
         raise RecipeError(f"resume={resume!r}: 'never' or 'auto' is expected; for one sweep: genlab resume FOLDER")
     _check_counts(seeds=seeds if isinstance(seeds, int) else None, trials=trials, jobs=jobs)
     choices = {k: v if isinstance(v, Choices | Range) else Choices(tuple(v)) for k, v in space.items()}
-    source = Source(str(find_recipe(recipe)), _plain(overrides or {}), registry)
+    source = Source(str(find_recipe(recipe)), overrides_of(overrides), registry)
     base = source.resolved()
     each_seed = seeds_of(source, seeds)
     check_space(choices, each_seed)
@@ -105,9 +104,9 @@ def sweep(
     check_metric(plan[0].recipes[0] if plan else source.resolved(firsts), metric, registry)
     asked = Spec(
         name=base.name,
-        command=_command(recipe, overrides or {}, choices, each_seed, spec, trials, metric),
+        command=_command(recipe, source.overrides, choices, each_seed, spec, trials, metric),
         recipe=str(Path(source.recipe).absolute()),
-        overrides=dict(source.overrides),
+        overrides={override.key: override.node.plain() for override in source.overrides},
         space=choices,
         seeds=each_seed,
         search=spec,
@@ -173,7 +172,7 @@ def _adaptive(spec: PartSpec) -> bool:
 def _proposals(folder: SweepFolder, spec: Spec) -> Proposals:
     """Return where the next trials come from: the recipe must still be what it was."""
     registry = installed().registry
-    source = Source(spec.recipe, spec.overrides, registry)
+    source = Source(spec.recipe, overrides_of(spec.overrides), registry)
     base = source.resolved()
     if not same_recipe(folder, base):
         raise RecipeError(
@@ -198,16 +197,9 @@ def _check_counts(**counts: int | None) -> None:
             raise RecipeError(f"{name}={count}: at least 1 is expected")
 
 
-def _plain(overrides: Mapping[str, object]) -> dict[str, Json]:
-    """Return overrides as plain values, which a file can hold."""
-    plain = {key: value.plain() if isinstance(value, Node) else value for key, value in overrides.items()}
-    values: dict[str, Json] = json.loads(json.dumps(plain, default=str))
-    return values
-
-
 def _command(
     recipe: str | Path,
-    overrides: Mapping[str, object],
+    overrides: Sequence[Override],
     space: Space,
     seeds: Sequence[int],
     search: PartSpec,
@@ -215,11 +207,11 @@ def _command(
     metric: str,
 ) -> str:
     """Return the command that makes this sweep."""
-    words = ["genlab", "sweep", str(recipe), *(f"{key}={as_typed(value)}" for key, value in overrides.items())]
+    words = ["genlab", "sweep", str(recipe), *map(str, overrides)]
     words += [f"{key}={_typed(choices)}" for key, choices in space.items()]
     words.append(f"seed={','.join(map(str, seeds))}")
     if search.use != "grid":
-        words += ["--search", json.dumps(search.written()) if search.options else search.use]
+        words += ["--search", as_yaml(search.written()) if search.options else search.use]
         words += ["--trials", str(trials)]
     return shlex.join(words if metric == "val/loss" else [*words, "--metric", metric])
 
@@ -228,4 +220,4 @@ def _typed(choices: Choices | Range) -> str:
     """Return what is swept as one types it."""
     if isinstance(choices, Range):
         return f"{'log:' if choices.log else ''}{choices.low}..{choices.high}"
-    return ",".join(json.dumps(value) for value in choices.values)
+    return ",".join(map(as_yaml, choices.values))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from genlab.errors import RecipeError
-from genlab.overrides import parse_overrides
+from genlab.overrides import Override, parse_overrides
 from genlab.source import read_text
 from genlab.space import Choices, Range
 from genlab.tree import Node, Place
@@ -26,7 +26,7 @@ class Tokens:
     overrides: values of every trial. space: what is swept. seeds: those listed as ``seed=0,1,2``, if any.
     """
 
-    overrides: dict[str, object]
+    overrides: tuple[Override, ...]
     space: dict[str, Choices | Range]
     seeds: tuple[object, ...] | None
 
@@ -58,7 +58,7 @@ def read_tokens(tokens: Iterable[str]) -> Tokens:
             raise RecipeError(f"{place}: key=value,value is expected, as in latent=2,8,32")
         else:
             space[key] = swept
-    return Tokens(dict(parse_overrides(plain)), space, seeds)
+    return Tokens(parse_overrides(plain), space, seeds)
 
 
 def _swept(text: str, place: Place) -> Choices | Range | None:

@@ -20,11 +20,12 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from genlab.errors import RunError
-from genlab.files import replaced_folder, write_bytes
+from genlab.files import read_regular, replaced_folder, write_bytes
 from genlab.train.tree import Tree, pack, unpack
 
 FORMAT = 1
 TENSORS, VALUES, MANIFEST = "state.safetensors", "state.json", "manifest.json"
+MAX_MANIFEST = 1 << 20  # bytes; the manifest lists two files
 
 _NAME = re.compile(r"\d{8,}-\d{4,}")
 
@@ -126,7 +127,7 @@ def _read(path: Path) -> Tree:
     from safetensors.torch import load as from_bytes
 
     try:
-        manifest = Manifest.model_validate_json((path / MANIFEST).read_bytes())
+        manifest = Manifest.model_validate_json(read_regular(path / MANIFEST, MAX_MANIFEST))
         if manifest.format != FORMAT:
             raise Damaged(f"format {manifest.format}; this genlab reads {FORMAT}")
         contents = {}
@@ -137,7 +138,7 @@ def _read(path: Path) -> Tree:
             size = (path / name).stat().st_size
             if size != wanted.size:
                 raise Damaged(f"{name} has {size} bytes; {wanted.size} were written")
-            contents[name] = (path / name).read_bytes()
+            contents[name] = read_regular(path / name, size)
             if hashlib.sha256(contents[name]).hexdigest() != wanted.sha256:
                 raise Damaged(f"{name} has changed since it was written (SHA-256)")
         return unpack(json.loads(contents[VALUES]), from_bytes(contents[TENSORS]))
