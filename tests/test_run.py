@@ -197,7 +197,7 @@ def test_an_interrupt_keeps_the_best_model_and_says_where(
     asked = time.monotonic()
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert time.monotonic() - asked < 10  # a second or two on an idle machine
+    assert time.monotonic() - asked < 30  # a second or two on an idle machine; the training left is minutes
     assert process.returncode == code, err
     assert "Traceback" not in err
     ((run, status),) = known_runs("bars")
