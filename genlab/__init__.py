@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _HOMES = {
+    "API_VERSION": "api",
     "Choices": "space",
     "DataError": "errors",
     "DataSource": "interfaces",
@@ -26,14 +27,14 @@ _HOMES = {
     "Objective": "interfaces",
     "Prior": "interfaces",
     "Range": "space",
-    "Register": "plugins",
+    "Register": "hooks",
     "Run": "session",
     "Schedule": "interfaces",
     "Search": "interfaces",
     "Terms": "interfaces",
     "Tracker": "interfaces",
     "diagonal_normal": "distributions",
-    "hookimpl": "plugins",
+    "hookimpl": "hooks",
     "import_torchvision": "vision",
     "load": "store",
     "resume": "experiment",
@@ -41,6 +42,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "API_VERSION",
     "Choices",
     "DataError",
     "DataSource",
@@ -69,9 +71,11 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from genlab.api import API_VERSION
     from genlab.distributions import diagonal_normal
     from genlab.errors import DataError, GenlabError
     from genlab.experiment import resume, run
+    from genlab.hooks import Register, hookimpl
     from genlab.interfaces import (
         DataSource,
         Decoder,
@@ -86,7 +90,6 @@ if TYPE_CHECKING:
         Tracker,
     )
     from genlab.model import LatentModel
-    from genlab.plugins import Register, hookimpl
     from genlab.session import Run
     from genlab.space import Choices, Range
     from genlab.store import load

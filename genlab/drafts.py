@@ -104,9 +104,10 @@ class _Draft:
 
     def part(self, part: Part, about: str) -> Iterator[str]:
         """Write a part with its options."""
-        others = ", ".join(other.name for other in self.registry.parts(part.kind) if other is not part)
+        others = ", ".join(self.registry.use_of(o) for o in self.registry.parts(part.kind) if o is not part)
         yield from _line(f"{part.kind}:", about)
-        yield from _line(f"  use: {part.name}", part.summary, others and f"also installed: {others}")
+        use = as_yaml(self.registry.use_of(part))
+        yield from _line(f"  use: {use}", part.summary, others and f"also installed: {others}")
         allowed, meanings = Allowed.by(part.options), option_meanings(part.cls, part.option_names)
         for name in part.option_names:
             here = allowed.at((name,))
@@ -129,7 +130,7 @@ class _Draft:
     def needed(self, part: Part, name: str, about: str) -> str:
         """Return a value for an option that has no default: a part can be chosen, anything else cannot."""
         kind = part.nested.get(name, "")
-        simple = [other.name for other in self.registry.parts(kind) if not other.required] if kind else []
+        simple = [self.registry.use_of(o) for o in self.registry.parts(kind) if not o.required] if kind else []
         if not simple:
             raise PartError(
                 f"{part.kind} {part.name!r} cannot be drafted: its option {name!r}{about and f' ({about})'} has "

@@ -10,7 +10,7 @@ import torch
 
 import genlab
 from genlab.device import Device
-from genlab.runfiles import Environment
+from genlab.runfiles import Environment, Owner
 from genlab.train.options import RunnerOption
 
 LIBRARIES = ("torch", "torchvision", "numpy", "pydantic", "pluggy", "safetensors", "matplotlib")
@@ -21,6 +21,7 @@ def capture(
     precision: str,
     runner: RunnerOption,
     plugins: tuple[tuple[str, str], ...],
+    parts: list[Owner],
     *,
     deterministic: bool,
     allocator_tuned: bool,
@@ -30,6 +31,7 @@ def capture(
     return Environment(
         genlab=genlab.__version__,
         plugins=dict(plugins),
+        parts=parts,
         python=platform.python_version(),
         platform=platform.platform(),
         device=device.label,

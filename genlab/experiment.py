@@ -20,6 +20,7 @@ from genlab.prepare import Prepared, prepare
 from genlab.recipe import Recipe
 from genlab.resolving import overridden
 from genlab.runs import RunDirectory, known_runs
+from genlab.selection import selected
 from genlab.session import Run, Session, Watched, accounted_for
 from genlab.train.callbacks import Callback
 from genlab.train.options import RunnerOption
@@ -65,7 +66,8 @@ def run(
     if resume == "auto" and (found := unfinished(opened.recipe, root)) is not None:
         log.info("going on with %s", found)
         return _resume(RunDirectory(found), opened.recipe, device, watched)
-    command = shlex.join(["genlab", "run", str(recipe), *map(str, given)])
+    words = ["genlab", "run", str(recipe), *map(str, given)]
+    command = shlex.join([*words, *selected().arguments()])
     prepared = prepare(opened.recipe, device, tree=opened.tree, command=command)
     directory = RunDirectory.create(root, opened, prepared.environment)
     with locked(directory.path):

@@ -11,6 +11,8 @@ VARIABLES = {
     "GENLAB_DATA": "folder of data sets",
     "GENLAB_RUNS": "folder of new runs",
     "GENLAB_STATE": "folder where genlab remembers runs",
+    "GENLAB_PLUGINS": "the only plugins to load, by distribution or entry point, as in a,b",
+    "GENLAB_STRICT_PLUGINS": "1 makes a plugin that cannot be loaded an error",
     "GENLAB_MALLOC": "0 leaves the C library's allocator alone",
 }
 """What genlab reads from the environment."""

@@ -105,9 +105,10 @@ def _threads() -> Iterator[Finding]:
 
 
 def _plugins() -> Iterator[Finding]:
-    from genlab.plugins import installed
+    from genlab.inspection import clashes
+    from genlab.plugins import examined
 
-    plugins = installed()
+    plugins = examined()
     for distribution, version in plugins.distributions:
         count = sum(part.distribution == distribution for part in plugins.registry.parts())
         yield Finding(f"plugin {distribution}", f"{version}, {count} part{'s' if count != 1 else ''}")
@@ -118,15 +119,20 @@ def _plugins() -> Iterator[Finding]:
             "problem",
             f"`genlab plugins doctor` shows where; pip install --upgrade or uninstall {failure.distribution}",
         )
+    for left_out in plugins.left_out:
+        yield Finding(f"plugin {left_out.distribution}", f"left out by {left_out.reason}")
+    for clash in clashes(plugins.registry):
+        yield Finding(f"{clash.kind} {clash.name}", str(clash), "ok" if clash.hidden else "warning")
 
 
 def _data() -> Iterator[Finding]:
     from genlab.errors import DataError
     from genlab.interfaces import DataSource
-    from genlab.plugins import installed
+    from genlab.plugins import examined
 
-    for part in installed().registry.parts("data"):
-        about = f"data {part.name}"
+    registry = examined().registry
+    for part in registry.parts("data"):
+        about = f"data {registry.use_of(part)}"
         needed = [name for name in part.option_names if name not in part.defaults]
         if needed:
             yield Finding(about, f"not looked at: it needs the option {', '.join(needed)}")
@@ -140,7 +146,7 @@ def _data() -> Iterator[Finding]:
         except DataError as error:
             said, _, remedy = str(error).partition("\n")
             if error.absent:
-                yield Finding(about, f"not here; `genlab data fetch {part.name}` brings it")
+                yield Finding(about, f"not here; `genlab data fetch {registry.use_of(part)}` brings it")
             else:
                 yield Finding(about, said, "problem", " ".join(remedy.split()))
         except Exception as error:

@@ -1,4 +1,4 @@
-"""Hook specifications, and the loader that keeps a broken plugin from breaking anything else.
+"""The loader, which keeps a broken plugin from breaking anything else.
 
 A plugin is a module named in the entry-point group ``genlab`` of an installed distribution::
 
@@ -6,51 +6,31 @@ A plugin is a module named in the entry-point group ``genlab`` of an installed d
     tiny = "genlab_tiny"
 
 Each entry point is loaded on its own. One that fails is remembered with its traceback and leaves nothing
-behind; ``genlab plugins doctor`` shows it.
+behind; ``genlab plugins doctor`` shows it. A file that the user names on the command line is loaded too, and must
+work.
 """
 
 from __future__ import annotations
 
+import sys
 import traceback
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Protocol
 
-import pluggy
-
+import genlab
+from genlab.api import check
 from genlab.errors import PluginError
-from genlab.registry import Registry
+from genlab.hooks import PROJECT, hooks_of
+from genlab.registry import OWN, Registry
+from genlab.selection import ALLOWED, STRICT, Selection, selected
+from genlab.single import PluginFile, Source, place_of, read_file
+from genlab.wording import suggest
 
-GROUP = "genlab"
-
-hookspec = pluggy.HookspecMarker(GROUP)
-hookimpl = pluggy.HookimplMarker(GROUP)
-
-
-class Register(Protocol):
-    """What ``genlab_register`` is given: ``register(name, cls)``; the kind is the interface of ``cls``."""
-
-    def __call__(self, name: str, cls: type) -> None:
-        """Register a part under a name that recipes use."""
-
-
-class Hooks:
-    """The hooks a plugin may implement; none is called inside a training step."""
-
-    @hookspec
-    def genlab_register(self, register: Register) -> None:
-        """Register parts: call ``register(name, cls)`` for each."""
-
-    @hookspec
-    def genlab_recipes(self) -> Path:  # type: ignore[empty-body]
-        """Return a folder of recipes (``*.yaml``) that the plugin ships."""
-
-    @hookspec
-    def genlab_models(self) -> Path:  # type: ignore[empty-body]
-        """Return a folder of trained models that the plugin ships, one bundle folder per model."""
+GROUP = PROJECT
 
 
 @dataclass(frozen=True)
@@ -64,78 +44,159 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """An installed plugin that was not to be loaded, and what says so."""
+
+    distribution: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Plugins:
-    """Everything that the installed plugins bring."""
+    """Everything that the loaded plugins bring, and which were not loaded."""
 
     registry: Registry
     recipe_folders: tuple[tuple[str, Path], ...]
     model_folders: tuple[tuple[str, Path], ...]
     distributions: tuple[tuple[str, str], ...]
     failures: tuple[Failure, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    files: tuple[PluginFile, ...] = ()
+
+
+@dataclass
+class _Loaded:
+    """What was loaded so far."""
+
+    registry: Registry = field(default_factory=Registry)
+    recipes: list[tuple[str, Path]] = field(default_factory=list)
+    models: list[tuple[str, Path]] = field(default_factory=list)
+    distributions: dict[str, str] = field(default_factory=dict)
+
+    def add(self, distribution: str, version: str, name: str, load: Callable[[], object]) -> None:
+        """Load one plugin: all of it, or, if anything is wrong, nothing."""
+        with self.registry.registering(distribution) as register, redirect_stdout(sys.stderr):
+            module = load()
+            check(module, distribution, genlab.__version__)
+            hook = hooks_of(module, name)
+            hook.genlab_register(register=register)
+            recipes = [(distribution, Path(folder)) for folder in hook.genlab_recipes()]
+            models = [(distribution, Path(folder)) for folder in hook.genlab_models()]
+        self.recipes += recipes
+        self.models += models
+        self.distributions[distribution] = version
+
+
+def installed() -> Plugins:
+    """Load the plugins that this process is to load, once.
+
+    Raises ``PluginError`` for one that the user named and that is absent or broken; for any that is broken if
+    ``GENLAB_STRICT_PLUGINS=1``.
+    """
+    plugins = examined()
+    if selected().strict and plugins.failures:
+        causes = "".join(f"\n  {f.distribution}, entry point {f.entry_point}: {f.cause}" for f in plugins.failures)
+        raise PluginError(
+            f"{len(plugins.failures)} plugin{'s' if len(plugins.failures) > 1 else ''} could not be loaded, and "
+            f"{STRICT}=1 makes that an error; see `genlab plugins doctor`{causes}"
+        )
+    return plugins
+
+
+def examined() -> Plugins:
+    """Do what ``installed`` does, whatever is broken."""
+    return _loaded(replace(selected(), strict=False))
 
 
 @cache
-def installed() -> Plugins:
-    """Load every installed plugin, once per process."""
-    return load(metadata.entry_points(group=GROUP))
+def _loaded(selection: Selection) -> Plugins:
+    return load(metadata.entry_points(group=GROUP), selection)
 
 
-def load(entry_points: Iterable[metadata.EntryPoint]) -> Plugins:
-    """Load the given entry points, each isolated from the others: genlab's own first, then by name."""
-    registry = Registry()
-    recipes: list[tuple[str, Path]] = []
-    models: list[tuple[str, Path]] = []
-    distributions: dict[str, str] = {}
+def load(entry_points: Iterable[metadata.EntryPoint], selection: Selection | None = None) -> Plugins:
+    """Load the given entry points, each isolated from the others, and the files that were named."""
+    selection = selection or Selection()
+    found = sorted(map(_owned, entry_points), key=_own_first)
+    _check_allowed(selection, found)
+    loaded = _Loaded()
     failures: list[Failure] = []
-    for dist, version, entry_point in sorted(map(_owned, entry_points), key=_own_first):
+    left_out: dict[LeftOut, None] = {}
+    for dist, version, entry_point in found:
+        if dist != OWN and not selection.allows(dist, entry_point.name):
+            left_out[LeftOut(dist, selection.reason)] = None
+            continue
         try:
-            with registry.transaction():
-                hook = _hooks_of(entry_point.load(), entry_point.name)
-                hook.genlab_register(register=registry.registrar(dist))
-                own_recipes = [Path(folder) for folder in hook.genlab_recipes()]
-                own_models = [Path(folder) for folder in hook.genlab_models()]
+            loaded.add(dist, version, entry_point.name, entry_point.load)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # sys.exit() in a plugin, or a panic in its Rust, must not end genlab
-            cause = _cause(error)
+            cause = cause_of(error)
             failures.append(Failure(entry_point.name, dist, cause, traceback.format_exc()))
-            registry.remember_failure(dist, cause)
-            continue
-        recipes += [(dist, folder) for folder in own_recipes]
-        models += [(dist, folder) for folder in own_models]
-        distributions[dist] = version
-    return Plugins(registry, tuple(recipes), tuple(models), tuple(distributions.items()), tuple(failures))
+            loaded.registry.remember_failure(dist, cause)
+    for absent in left_out:
+        loaded.registry.remember_left_out(absent.distribution, absent.reason)
+    files = [_add_file(loaded, read_file(path)) for path in selection.files]
+    return Plugins(
+        loaded.registry,
+        tuple(loaded.recipes),
+        tuple(loaded.models),
+        tuple(loaded.distributions.items()),
+        tuple(failures),
+        tuple(left_out),
+        tuple(files),
+    )
 
 
-def _owned(entry_point: metadata.EntryPoint) -> tuple[str, str, metadata.EntryPoint]:
+def _add_file(loaded: _Loaded, source: Source) -> PluginFile:
+    """Load a single-file plugin. The user asked for this one, so what is wrong with it is said at once."""
+    file = source.file
+    if file.distribution in loaded.distributions:
+        raise PluginError(
+            f"--plugin {file.path}: another plugin is called {file.distribution} too; rename the file"
+        )
+    try:
+        loaded.add(file.distribution, file.version, file.distribution, source.module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        where = place_of(error, file.path)
+        raise PluginError(f"--plugin {where}: {cause_of(error)}") from error
+    return file
+
+
+def distribution_of(entry_point: metadata.EntryPoint) -> tuple[str, str]:
     """Return the name and version of the distribution an entry point belongs to, as far as they are known."""
     fields = dict(entry_point.dist.metadata.items()) if entry_point.dist else {}  # type: ignore[attr-defined]
-    return fields.get("Name") or entry_point.value, fields.get("Version") or "unknown", entry_point
+    return fields.get("Name") or entry_point.module, fields.get("Version") or "unknown"
 
 
-def _own_first(owned: tuple[str, str, metadata.EntryPoint]) -> tuple[bool, str, str]:
-    # A plugin that takes the name of a built-in part must lose to it, whatever the plugin is called.
+_Owned = tuple[str, str, metadata.EntryPoint]
+
+
+def _owned(entry_point: metadata.EntryPoint) -> _Owned:
+    return (*distribution_of(entry_point), entry_point)
+
+
+def _own_first(owned: _Owned) -> tuple[bool, str, str]:
     dist, _, entry_point = owned
-    return dist != GROUP, dist, entry_point.name
+    return dist != OWN, dist, entry_point.name
 
 
-def _cause(error: BaseException) -> str:
+def _check_allowed(selection: Selection, found: Sequence[_Owned]) -> None:
+    """Raise ``PluginError`` if the allow-list names what is not installed."""
+    known = dict.fromkeys(name for dist, _, entry_point in found for name in (dist, entry_point.name))
+    for name in selection.allowed or ():
+        if name not in known:
+            names = ", ".join(dict.fromkeys(dist for dist, _, _ in found))
+            raise PluginError(
+                f"{ALLOWED}={','.join(selection.allowed or ())}: there is no plugin {name!r}; "
+                f"{suggest(name, list(known))}installed: {names}"
+            )
+
+
+def cause_of(error: BaseException) -> str:
     """Say on one line what an exception says."""
     if isinstance(error, SystemExit):
         return f"it called sys.exit({error.code!r})"
     text = str(error) if isinstance(error, PluginError) else traceback.format_exception_only(error)[-1]
     return " ".join(text.split())
-
-
-def _hooks_of(module: object, name: str) -> pluggy.HookRelay:
-    """Return the hooks of one plugin, in a manager of its own so that nothing can leak into the others."""
-    manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(Hooks)
-    manager.register(module, name)
-    manager.check_pending()
-    if not manager.get_hookcallers(module):
-        raise PluginError(
-            f"entry point {name!r} implements no hook; decorate a function named genlab_register with "
-            "@genlab.hookimpl"
-        )
-    return manager.hook

@@ -18,6 +18,7 @@ from genlab.environment import capture
 from genlab.errors import RecipeError
 from genlab.interfaces import DataSource, Examples, Objective, Schedule, Terms
 from genlab.model import LatentModel
+from genlab.owners import owners
 from genlab.plugins import installed
 from genlab.precision import resolve_precision
 from genlab.recipe import Recipe
@@ -97,6 +98,7 @@ def _prepare(recipe: Recipe, device: str, tree: Node, command: str) -> Prepared:
             options.precision,
             options.runner,
             plugins.distributions,
+            owners(recipe, plugins),
             deterministic=options.deterministic,
             allocator_tuned=tuned,
             command=command,

@@ -57,6 +57,9 @@ GIVEN: dict[str, tuple[str, ...]] = {
 }
 """The positional arguments that the framework gives to the constructor of each kind."""
 
+OWN = "genlab"
+"""The distribution whose parts nobody else's can hide."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -77,6 +80,11 @@ class Part:
     name: str
     cls: type
     distribution: str
+
+    @property
+    def qualified(self) -> str:
+        """What a recipe may always write to mean this part."""
+        return f"{self.distribution}:{self.name}"
 
     @cached_property
     def options(self) -> type[Options]:
@@ -106,6 +114,11 @@ class Part:
     def defaults(self) -> dict[str, Any]:
         """The options that have a default, and the default."""
         return {name: default for name, (_, default) in self._keyword_only.items() if default is not ...}
+
+    def written_defaults(self) -> dict[str, JsonValue]:
+        """Return the defaults as a recipe writes them."""
+        given = {f"option_{name}": default for name, default in self.defaults.items()}
+        return self.options.model_construct(**given).model_dump(mode="json", by_alias=True, warnings=False)
 
     @property
     def required(self) -> list[str]:
@@ -143,11 +156,16 @@ class Part:
 
 
 class Registry:
-    """Parts by kind and name. Two parts under one (kind, name) are an error that names both owners."""
+    """Parts by kind and name.
+
+    A recipe writes a part's bare name, or ``distribution:name``. A bare name that genlab itself has is genlab's;
+    one that several other distributions have is an error that says how to choose.
+    """
 
     def __init__(self) -> None:
-        self._parts: dict[tuple[str, str], Part] = {}
-        self._failures: list[tuple[str, str]] = []
+        self._parts: dict[tuple[str, str, str], Part] = {}
+        self._absent: list[str] = []
+        self._preferred: Mapping[tuple[str, str], str] = {}
 
     def register(self, name: str, cls: type, distribution: str) -> None:
         """Register ``cls`` under ``name``; its kind is the interface that it subclasses."""
@@ -160,51 +178,106 @@ class Registry:
         part = Part(kind, name, cls, distribution)
         _check_signature(part)
         _check_options(part)
-        other = self._parts.get((kind, name))
-        if other is not None:
-            owners = f"both {other.distribution} and {distribution}; uninstall one of them, or ask its author to"
-            if other.distribution == distribution:
-                owners = f"{distribution} twice, as {other.cls.__name__} and as {cls.__name__};"
-            raise PluginError(f"{kind} {name!r} is registered by {owners} rename the part")
-        self._parts[kind, name] = part
-
-    def registrar(self, distribution: str) -> Callable[[str, type], None]:
-        """Return the ``register`` function that a plugin of ``distribution`` is given."""
-        return lambda name, cls: self.register(name, cls, distribution)
+        for other in self._named(kind, name, distribution):
+            raise PluginError(
+                f"{kind} {name!r} is registered by {distribution} twice, as {other.cls.__name__} and as "
+                f"{cls.__name__}; rename the part"
+            )
+        self._parts[kind, name, distribution] = part
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Take back everything registered in the block if it raises."""
-        before = dict(self._parts)
+    def registering(self, distribution: str) -> Iterator[Callable[[str, type], None]]:
+        """Give the ``register`` function of a plugin of ``distribution`` to a block.
+
+        If the block raises, everything registered in it is taken back. After it the function refuses to work: what
+        is installed does not change while a recipe is read.
+        """
+        before, over = dict(self._parts), False
+
+        def register(name: str, cls: type) -> None:
+            if over:
+                raise PluginError(f"part {name!r}: registered too late; call register() within genlab_register")
+            self.register(name, cls, distribution)
+
         try:
-            yield
+            yield register
         except BaseException:
             self._parts = before
             raise
+        finally:
+            over = True
+
+    def preferring(self, owners: Mapping[tuple[str, str], str]) -> Registry:
+        """Return a view of this registry where some bare names are taken: ``{(kind, name): distribution}``.
+
+        What a stored model was made with stays what it means, whatever was installed since.
+        """
+        view = Registry()
+        view._parts, view._absent, view._preferred = self._parts, self._absent, dict(owners)
+        return view
 
     def remember_failure(self, distribution: str, cause: str) -> None:
         """Keep why a plugin is absent, for the message to whoever needs one of its parts."""
-        self._failures.append((distribution, cause))
+        self._absent.append(f"plugin {distribution} could not be loaded: {cause}; see `genlab plugins doctor`")
+
+    def remember_left_out(self, distribution: str, reason: str) -> None:
+        """Keep that a plugin was not to be loaded."""
+        self._absent.append(f"plugin {distribution} is left out by {reason}")
 
     def parts(self, kind: str | None = None) -> list[Part]:
         """Return the parts of one kind, or all, ordered by kind and name."""
         order = {k: i for i, k in enumerate(KINDS)}
         found = [part for part in self._parts.values() if kind in (None, part.kind)]
-        return sorted(found, key=lambda part: (order[part.kind], part.name))
+        return sorted(found, key=lambda part: (order[part.kind], part.name, part.distribution))
 
-    def get(self, kind: str, name: str) -> Part:
-        """Return a part, or raise ``PluginError`` with the nearest name and what is installed."""
-        part = self._parts.get((kind, name))
-        if part is None:
-            raise PluginError(self._unknown(kind, name))
-        return part
+    def names(self, kind: str) -> list[str]:
+        """Return what recipes write for the parts of one kind."""
+        return [self.use_of(part) for part in self.parts(kind)]
 
-    def _unknown(self, kind: str, name: str) -> str:
-        names = [part.name for part in self.parts(kind)]
-        message = f"unknown {kind} {name!r}; {suggest(name, names)}installed: {', '.join(names) or 'none'}"
-        for distribution, cause in self._failures:
-            message += f"\n  (plugin {distribution} could not be loaded: {cause}; see `genlab plugins doctor`)"
-        return message
+    def use_of(self, part: Part) -> str:
+        """Return what a recipe writes for a part: its name, or ``distribution:name`` if that means another."""
+        bare = self._named(part.kind, part.name, OWN) or self._named(part.kind, part.name)
+        return part.name if bare == [part] else part.qualified
+
+    def written(self, part: Part, use: str) -> str:
+        """Return ``use`` as a resolved recipe has it: a name that means the part without this registry's view."""
+        return use if ":" in use and part.distribution != OWN else self.use_of(part)
+
+    def get(self, kind: str, use: str) -> Part:
+        """Return the part that a recipe means by a name or ``distribution:name``.
+
+        Raises ``PluginError`` with the nearest name and what is installed, or with how to choose.
+        """
+        found = self._meant(kind, use)
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise PluginError(self._unknown(kind, use))
+        owners = ", ".join(part.distribution for part in found)
+        choices = " or ".join(f"use: {part.qualified}" for part in found)
+        raise PluginError(f"{kind} {use!r} is brought by {len(found)} plugins: {owners}; write {choices}")
+
+    def _meant(self, kind: str, use: str) -> list[Part]:
+        distribution, colon, name = use.rpartition(":")
+        if colon:
+            return self._named(kind, name, distribution)
+        for owner in (self._preferred.get((kind, name), OWN), OWN):
+            if own := self._named(kind, name, owner):
+                return own
+        return self._named(kind, name)
+
+    def _named(self, kind: str, name: str, distribution: str | None = None) -> list[Part]:
+        return [
+            part
+            for part in self.parts(kind)
+            if part.name == name and distribution in (None, part.distribution)
+        ]  # fmt: skip
+
+    def _unknown(self, kind: str, use: str) -> str:
+        names = self.names(kind)
+        known = [part.qualified for part in self.parts(kind)] if ":" in use else names
+        message = f"unknown {kind} {use!r}; {suggest(use, known)}installed: {', '.join(names) or 'none'}"
+        return message + "".join(f"\n  ({absent})" for absent in self._absent)
 
 
 def _kind_of(name: str, cls: object) -> str:
@@ -245,8 +318,7 @@ def _check_signature(part: Part) -> None:
 def _check_options(part: Part) -> None:
     """Every annotation must make a schema and every default satisfy its own: resolved recipes are read again."""
     try:
-        given = {f"option_{name}": default for name, default in part.defaults.items()}
-        written = part.options.model_construct(**given).model_dump(mode="json", by_alias=True, warnings=False)
+        written = part.written_defaults()
     except Exception as error:  # whatever an annotation, or the search for what it names, may raise
         reason = str(error).partition(". Set ")[0].partition("\n")[0]
         raise PluginError(f"{_who(part)}: a recipe cannot hold its options: {reason}") from error

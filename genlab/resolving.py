@@ -132,7 +132,7 @@ class _Resolver:
                 self.problems[Problem(where, (*path, option), problem)] = None
                 options[option] = "?"
         try:
-            return {"use": name, **part.plain(options)}
+            return {"use": self.registry.written(part, name), **part.plain(options)}
         except ValidationError as error:
             self.note(error, part.options, path)
             return stand_in
@@ -164,7 +164,7 @@ class _Resolver:
                 self.problem(found, finding(item, node.plain(), allowed.at(steps)))
 
     def names(self, kind: str) -> str:
-        return ", ".join(part.name for part in self.registry.parts(kind)) or "none"
+        return ", ".join(self.registry.names(kind)) or "none"
 
     def problem(self, path: Steps, message: str, named: Steps | None = None) -> None:
         """Add a problem at ``path``, called ``named``, once."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,11 +46,44 @@ class Status(BaseModel):
     active_units: int | None = None
 
 
+class Owner(BaseModel):
+    """The distribution that a part came from.
+
+    file: if that was a single-file plugin, where it was. options: those that the part had; None where that was not
+    written down.
+    """
+
+    kind: str
+    use: str
+    distribution: str
+    version: str
+    file: str = ""
+    options: tuple[str, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        """The part's name, without its distribution."""
+        return self.use.rpartition(":")[2]
+
+    @property
+    def said(self) -> str:
+        """``encoder 'conv' of genlab-mnist 0.1.0``."""
+        return f"{self.kind} {self.name!r} of {self.distribution} {self.version}"
+
+    @property
+    def remedy(self) -> str:
+        """What brings it back."""
+        if self.file:
+            return f"pass --plugin {shlex.quote(self.file)}"
+        return f"pip install {self.distribution}"
+
+
 class Environment(BaseModel):
-    """The content of ``env.json``: what a result was obtained with."""
+    """The content of ``env.json``: what a result was obtained with. parts: who brought each of the recipe's."""
 
     genlab: str
     plugins: dict[str, str]
+    parts: list[Owner] = []
     python: str
     platform: str
     device: str

@@ -84,11 +84,18 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     def recipe(self) -> Recipe:
-        """Read the resolved recipe."""
+        """Read the resolved recipe; raise ``PluginError`` with the remedy if one of its parts is not there."""
+        from genlab.owners import check_owners, meant
         from genlab.plugins import installed
         from genlab.resolving import read_resolved
 
-        return read_resolved(self.path / "resolved.yaml", registry=installed().registry)
+        plugins = installed()
+        try:
+            owners = self.environment().parts
+        except RunError:
+            owners = []
+        check_owners(owners, plugins, str(self.path))
+        return read_resolved(self.path / "resolved.yaml", registry=meant(owners, plugins.registry))
 
     def write_recipe(self, recipe: Recipe, origins: dict[str, str]) -> None:
         """Write the recipe, every default filled in, and where each value came from."""

@@ -22,6 +22,7 @@ not strict.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -137,11 +138,11 @@ class _Writer:
             short = [part for part in parts if self.extending or not part.required]
             mapping: Schema = {
                 "type": "object",
-                "properties": {"use": {"description": f"which {kind}", "anyOf": [*map(_named, parts), _WITHIN]}},
+                "properties": {"use": {"description": f"which {kind}", "anyOf": [*self.each(parts), _WITHIN]}},
                 "required": ["use"],
                 "allOf": [
                     {
-                        "if": {"properties": {"use": {"const": part.name}}, "required": ["use"]},
+                        "if": {"properties": {"use": {"anyOf": self.named(part)}}, "required": ["use"]},
                         "then": self.options(part),
                     }
                     for part in parts
@@ -149,21 +150,36 @@ class _Writer:
             }
             if self.extending:
                 del mapping["required"]
-            self.definitions[key] = {"anyOf": [*map(_named, short), mapping, _WITHIN]}
+            self.definitions[key] = {"anyOf": [*self.each(short), mapping, _WITHIN]}
         return _reference(key)
 
     def options(self, part: Part) -> Schema:
         """Describe what may stand beside ``use`` of one part."""
-        key = self.key(f"{part.kind}.{part.name}")
+        owner = re.sub(r"[^\w.-]", "_", f"{part.kind}.{self.registry.use_of(part)}")  # it stands in references
+        key = self.key(owner)
         if key not in self.definitions:
-            read = self.read(part.options, f"{part.kind}.{part.name}")
+            read = self.read(part.options, owner)
             for name, meaning in option_meanings(part.cls, part.option_names).items():
                 read["properties"][name].setdefault("description", meaning)
             for name, kind in part.nested.items():
                 read["properties"][name] = _said(read["properties"][name]) | {"kind": kind}
             described = self.mapping({"description": part.summary} | read)
-            self.definitions[key] = described | {"properties": {"use": _named(part)} | described["properties"]}
+            self.definitions[key] = described | {
+                "properties": {"use": {"anyOf": self.named(part)}} | described["properties"]
+            }
         return _reference(key)
+
+    def each(self, parts: Sequence[Part]) -> list[Schema]:
+        """Describe each way to name one of several parts."""
+        return [way for part in parts for way in self.named(part)]
+
+    def named(self, part: Part) -> list[Schema]:
+        """Describe each way to name a part."""
+        use, said = self.registry.use_of(part), _said({"description": part.summary})
+        if use == part.qualified:
+            return [{"const": use} | said]
+        # A pattern, which editors do not offer: the short name is what one types unless there is a choice.
+        return [{"const": use} | said, {"type": "string", "pattern": rf"^{_literal(part.qualified)}$(?!\n)"}]
 
     def key(self, name: str) -> str:
         """Return what a definition is called here."""
@@ -280,8 +296,9 @@ def _reference(key: str) -> Schema:
     return {"$ref": f"#/definitions/{key}"}
 
 
-def _named(part: Part) -> Schema:
-    return {"const": part.name} | _said({"description": part.summary})
+def _literal(text: str) -> str:
+    """Return the pattern of a text; it escapes no more than ECMAScript's strict patterns allow."""
+    return re.sub(r"[\^$\\.*+?()\[\]{}|/]", r"\\\g<0>", text)
 
 
 def _some_text(branch: Schema) -> bool:

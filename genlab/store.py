@@ -8,6 +8,7 @@ come from installed plugins only.
 from __future__ import annotations
 
 import hashlib
+import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,28 +23,22 @@ from torch import Tensor
 import genlab
 from genlab.build import build_model
 from genlab.device import resolve
-from genlab.errors import ModelError, PluginError
+from genlab.errors import ModelError, RecipeError
 from genlab.files import previous, read_regular, replaced_folder, write_bytes, write_json, write_text
 from genlab.model import LatentModel
+from genlab.owners import changes, check_owners, meant, owners, portable, remedies
 from genlab.plugins import Plugins, installed
-from genlab.recipe import PartSpec, Recipe
+from genlab.recipe import Recipe
 from genlab.resolving import recipe_from
-from genlab.runfiles import MAX_JSON, Metrics, is_run
+from genlab.runfiles import MAX_JSON, Metrics, Owner, is_run
 from genlab.runs import RunDirectory, known_runs
+
+log = logging.getLogger(__name__)
 
 FORMAT = 1
 CONFIG, WEIGHTS, METRICS, CARD = "config.json", "model.safetensors", "metrics.json", "README.md"
 
 M = TypeVar("M", bound=BaseModel)
-
-
-class Owner(BaseModel):
-    """The distribution that a part came from."""
-
-    kind: str
-    use: str
-    distribution: str
-    version: str
 
 
 class Config(BaseModel):
@@ -80,7 +75,7 @@ def save(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         x_shape=model.x_shape,
         recipe=recipe.written(),
-        parts=owners(recipe, installed()),
+        parts=portable(owners(recipe, installed())),
         weights_sha256=hashlib.sha256(data).hexdigest(),
         weights_bytes=len(data),
     )
@@ -171,9 +166,8 @@ def load_bundle(folder: Path, device: str = "auto") -> LatentModel:
         raise ModelError(f"{folder / WEIGHTS}: altered since it was written (SHA-256); copy the bundle again")
 
     plugins = installed()
-    _check_owners(config, plugins, folder)
     where = resolve(device)
-    recipe = recipe_from(config.recipe, str(folder / CONFIG), registry=plugins.registry)
+    recipe = _recipe(config, folder, plugins)
     model = build_model(recipe, config.x_shape, plugins.registry)
     try:
         model.load_state_dict(from_bytes(weights))
@@ -183,6 +177,23 @@ def load_bundle(folder: Path, device: str = "auto") -> LatentModel:
     model.metrics = metrics.metrics
     where.place(model)
     return model.eval()
+
+
+def _recipe(config: Config, folder: Path, plugins: Plugins) -> Recipe:
+    """Return a bundle's recipe; warn of plugins that are not what they were."""
+    check_owners(config.parts, plugins, str(folder))
+    changed = changes(config.parts, plugins)
+    if changed:
+        log.warning("warning: %s: %s", folder, "; ".join(changed))
+    try:
+        return recipe_from(
+            config.recipe, str(folder / CONFIG), registry=meant(config.parts, plugins.registry)
+        )  # fmt: skip
+    except RecipeError as error:
+        remedy = " or ".join(remedies(config.parts, plugins))
+        if not changed:
+            raise
+        raise ModelError(f"{error}\n{folder}: {'; '.join(changed)}{remedy and f'; {remedy}'}") from None
 
 
 def write_metrics(folder: Path, metrics: Metrics) -> None:
@@ -198,38 +209,6 @@ def read_metrics(folder: Path) -> Metrics:
 def read_config(folder: Path) -> Config:
     """Read a bundle's config; the parts that it names need not be installed."""
     return _parse(Config, folder / CONFIG)
-
-
-def owners(recipe: Recipe, plugins: Plugins) -> list[Owner]:
-    """Return which distribution brought each part of a recipe, nested parts included."""
-    versions = dict(plugins.distributions)
-
-    def walk(kind: str, spec: PartSpec) -> list[Owner]:
-        part = plugins.registry.get(kind, spec.use)
-        version = versions.get(part.distribution, "unknown")
-        found = [Owner(kind=kind, use=spec.use, distribution=part.distribution, version=version)]
-        for name, nested_kind in part.nested.items():
-            found += walk(nested_kind, PartSpec.of(spec.options[name]))
-        return found
-
-    return [owner for kind, spec in recipe.parts() for owner in walk(kind, spec)]
-
-
-def _check_owners(config: Config, plugins: Plugins, folder: Path) -> None:
-    """Raise ``PluginError`` with the pip command if a part's plugin is not installed."""
-    for owner in config.parts:
-        try:
-            plugins.registry.get(owner.kind, owner.use)
-        except PluginError as error:
-            if owner.distribution in dict(plugins.distributions):
-                raise PluginError(f"{folder}: made with {owner.distribution} {owner.version}: {error}") from None
-            broken = [f.cause for f in plugins.failures if f.distribution == owner.distribution]
-            state = f"could not be loaded ({broken[0]})" if broken else "is not installed"
-            remedy = "see `genlab plugins doctor`" if broken else f"pip install {owner.distribution}"
-            raise PluginError(
-                f"{folder}: made with {owner.kind} {owner.use!r} of {owner.distribution} {owner.version}, "
-                f"which {state}: {remedy}"
-            ) from None
 
 
 def _at_path(path: Path) -> Found | None:
@@ -262,9 +241,12 @@ def _run(name: str) -> Found | None:
 
 
 def _shipped(name: str) -> Found | None:
-    for model, folder, distribution in shipped_models():
-        if name in (model, f"{distribution}/{model}"):
-            return Found(folder, f"the model shipped by {distribution}")
+    found = [each for each in shipped_models() if name in (each[0], f"{each[2]}/{each[0]}")]
+    if len(found) > 1:
+        names = " or ".join(f"{distribution}/{model}" for model, _, distribution in found)
+        raise ModelError(f"{name!r}: several plugins ship a model of this name; say {names}")
+    for _, folder, distribution in found:
+        return Found(folder, f"the model shipped by {distribution}")
     return None
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import genlab
 from genlab import folders
+from genlab.selection import selected
 
 FILE = "completion.json"
 KEPT = 24 * 3600  # seconds, should a plugin under development have changed without a new version
@@ -76,7 +77,7 @@ def _path() -> Path:
 
 def _key() -> str:
     found = {f"{e.dist.name} {e.dist.version}" for e in metadata.entry_points(group="genlab") if e.dist}
-    return f"genlab {genlab.__version__}: {', '.join(sorted(found))}"
+    return f"genlab {genlab.__version__}: {', '.join(sorted(found))}; {selected()}"
 
 
 def _keep(vocabulary: Vocabulary) -> None:
@@ -102,7 +103,7 @@ def _collect() -> Vocabulary:
     parts: dict[str, dict[str, dict[str, str]]] = {}
     for part in plugins.registry.parts():
         options = {name: _typed(part.defaults.get(name)) for name in part.option_names}
-        parts.setdefault(part.kind, {})[part.name] = options
+        parts.setdefault(part.kind, {})[plugins.registry.use_of(part)] = options
     defaults = {kind: Recipe.model_fields[kind].default for kind in PARTS}
     skipped = {*PARTS, "trackers"}
     return Vocabulary(

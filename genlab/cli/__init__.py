@@ -32,12 +32,15 @@ from genlab.cli import (
     sweep,
     validate,
 )
+from genlab.cli.added import Commands
+from genlab.cli.arguments import PluginFiles
 from genlab.cli.streams import divert, forgive_encodings
 from genlab.errors import GenlabError
+from genlab.selection import select, select_none
 
 EPILOG = """\b
 `genlab COMMAND --help` shows an example of each. --debug, anywhere, shows the
-traceback of an error.
+traceback of an error; --no-plugins, anywhere, leaves installed plugins alone.
 
 \b
 Exit codes:
@@ -50,6 +53,7 @@ _UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # which typer do
 
 app = typer.Typer(
     name="genlab",
+    cls=Commands,
     help="Train small to mid-size generative models from recipes, and use them.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -79,9 +83,24 @@ app.add_typer(plugins.app, name="plugins")
 app.command("doctor")(doctor.command)
 
 
+def _leave_out(no_plugins: bool) -> bool:
+    """Choose as soon as the command line is read: the help already depends on it."""
+    if no_plugins:
+        select_none()
+    return no_plugins
+
+
 @app.callback(invoke_without_command=True)
-def _version(
+def _common(
     context: typer.Context,
+    no_plugins: bool = typer.Option(
+        False,
+        "--no-plugins",
+        is_eager=True,
+        callback=_leave_out,
+        help="Load no installed plugins, genlab's own parts alone.",
+    ),
+    plugin: PluginFiles = None,
     version: bool = typer.Option(False, "--version", help="Print the version and stop."),
 ) -> None:
     if version:
@@ -99,8 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in given
     forgive_encodings()
     _show_progress_messages()
+    select()  # whatever an earlier command line of this process chose
     try:
-        code = app([a for a in given if a != "--debug"], prog_name="genlab", standalone_mode=False)
+        code = app(_in_front(given), prog_name="genlab", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()  # here, where a full disk can be told
         sys.exit(code or 0)
@@ -124,6 +144,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         divert(sys.stdout)
         typer.echo(f"error: standard output cannot be written ({error.strerror})", err=True)
         sys.exit(2)
+
+
+def _in_front(arguments: Sequence[str]) -> list[str]:
+    """Return arguments with what may stand anywhere in front; --debug is not typer's business."""
+    anywhere = [a for a in arguments if a == "--no-plugins"]
+    return [*anywhere[:1], *(a for a in arguments if a not in ("--debug", "--no-plugins"))]
 
 
 def usage(error: Exception) -> str:

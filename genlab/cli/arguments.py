@@ -10,8 +10,16 @@ import typer
 
 from genlab.cli import completion
 from genlab.errors import RecipeError
+from genlab.selection import select_files
 
 _OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=.*", re.DOTALL)
+
+
+def _use_files(paths: list[Path] | None) -> list[Path] | None:
+    """Take files for plugins as soon as the command line is read: the command need not know."""
+    select_files(paths or [])
+    return paths
+
 
 Device = Annotated[
     str,
@@ -28,6 +36,16 @@ Parent = Annotated[
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
+PluginFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE.py",
+        is_eager=True,
+        callback=_use_files,
+        help="A plugin that is one file, for this command alone.",
+    ),
+]
 Seed = Annotated[
     int | None,
     typer.Option("--seed", min=0, max=2**63 - 1, help="Makes the result repeatable.", show_default=False),

@@ -168,6 +168,8 @@ def _settable(recipe: str) -> dict[str, str]:
     for kind, parts in known.parts.items():
         part = written.get(kind, known.defaults.get(kind))
         use = part.get("use") if isinstance(part, dict) else part
+        if isinstance(use, str) and use not in parts:
+            use = use.rpartition(":")[2]  # of a distribution that is named, though it need not be
         if kind == "tracker":
             continue
         found[f"{kind}.use"] = found[kind] = str(use or "")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from genlab.cli import completion
-from genlab.cli.arguments import Force
+from genlab.cli.arguments import Force, PluginFiles
 
 
 def command(
@@ -25,6 +25,7 @@ def command(
         typer.Argument(metavar="DEST", help="A file or folder for the copy [the recipe's name, here]."),
     ] = None,
     force: Force = False,
+    plugin: PluginFiles = None,
 ) -> None:
     """Copy a recipe to a file of your own, comments included.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genlab.cli import completion
+from genlab.cli.arguments import PluginFiles
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -28,7 +29,7 @@ Root = Annotated[Path | None, typer.Option("--root", help="Folder of data [GENLA
 
 
 @app.command()
-def fetch(name: Name, root: Root = None) -> None:
+def fetch(name: Name, root: Root = None, plugin: PluginFiles = None) -> None:
     """Bring a data set to this machine, replacing damaged files.
 
     Example: genlab data fetch mnist
@@ -37,7 +38,7 @@ def fetch(name: Name, root: Root = None) -> None:
 
 
 @app.command()
-def verify(name: Name, root: Root = None) -> None:
+def verify(name: Name, root: Root = None, plugin: PluginFiles = None) -> None:
     """Check the files of a data set; nothing is fetched.
 
     Example: genlab data verify mnist

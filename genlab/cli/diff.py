@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genlab.cli import completion
-from genlab.cli.arguments import AsJson, split_plain
+from genlab.cli.arguments import AsJson, PluginFiles, split_plain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,6 +27,7 @@ def command(
         ),
     ],
     json: AsJson = False,
+    plugin: PluginFiles = None,
 ) -> None:
     """Show the keys in which two recipes differ, and their origins.
 

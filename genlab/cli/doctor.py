@@ -18,10 +18,13 @@ def command(json: AsJson = False) -> None:
 
     Example: genlab doctor --json
     """
+    from genlab.cli import added
     from genlab.cli.tables import listing
-    from genlab.health import examine
+    from genlab.health import Finding, examine
 
+    remedy = "`genlab plugins doctor` shows where"
     findings = examine()
+    findings += [Finding(f"plugin {one.distribution}", one.cause, "problem", remedy) for one in added.examine()]
     counts = {level: sum(f.level == level for f in findings) for level in ("problem", "warning")}
     if json:
         typer.echo(json_module.dumps([asdict(finding) for finding in findings]))

@@ -6,10 +6,12 @@ import json as json_module
 
 import typer
 
-from genlab.cli.arguments import AsJson, Device, RefAndOverrides, split_overrides
+from genlab.cli.arguments import AsJson, Device, PluginFiles, RefAndOverrides, split_overrides
 
 
-def command(ref: RefAndOverrides, device: Device = "auto", json: AsJson = False) -> None:
+def command(
+    ref: RefAndOverrides, device: Device = "auto", json: AsJson = False, plugin: PluginFiles = None
+) -> None:
     """Evaluate a trained model on its data's whole test split.
 
     Example: genlab eval mnist_cvae

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genlab.cli import completion
-from genlab.cli.arguments import Force
+from genlab.cli.arguments import Force, PluginFiles
 
 if TYPE_CHECKING:
     from genlab.registry import Registry
@@ -39,6 +39,7 @@ def command(
     ] = None,
     yes: Annotated[bool, typer.Option("-y", "--yes", help="Ask nothing; take the defaults.")] = False,
     force: Force = False,
+    plugin: PluginFiles = None,
 ) -> None:
     """Write a commented recipe; in a terminal, ask what it is made of.
 
@@ -85,13 +86,13 @@ def _ask_part(kind: str, default: str, registry: Registry) -> str:
     from genlab.errors import PluginError
 
     parts = registry.parts(kind)
-    width = max(len(part.name) for part in parts)
+    width = max(map(len, registry.names(kind)))
     typer.echo(f"\n{kind}:")
     for part in parts:
-        typer.echo(f"  {part.name:{width}}  {part.summary.replace('``', '`')}")
+        typer.echo(f"  {registry.use_of(part):{width}}  {part.summary.replace('``', '`')}")
     while True:
         choice: str = typer.prompt(kind, default=default)
         try:
-            return registry.get(kind, choice.strip()).name
+            return registry.use_of(registry.get(kind, choice.strip()))
         except PluginError as error:
             typer.echo(str(error), err=True)

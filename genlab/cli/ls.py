@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from genlab.cli.arguments import PluginFiles
+
 
 class What(StrEnum):
     """What can be listed."""
@@ -21,6 +23,7 @@ class What(StrEnum):
 
 def command(
     what: Annotated[What, typer.Argument(metavar="WHAT", help="all, recipes, models, parts or runs.")] = What.all,
+    plugin: PluginFiles = None,
 ) -> None:
     """List recipes, models, parts and runs.
 
@@ -84,7 +87,8 @@ def _models() -> list[tuple[str, ...]]:
 def _parts() -> list[tuple[str, ...]]:
     from genlab.plugins import installed
 
-    return [(p.kind, p.name, p.distribution, p.summary) for p in installed().registry.parts()]
+    registry = installed().registry
+    return [(p.kind, registry.use_of(p), p.distribution, p.summary) for p in registry.parts()]
 
 
 def _runs() -> list[tuple[str, ...]]:

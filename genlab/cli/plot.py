@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from genlab.cli import completion
-from genlab.cli.arguments import Device, RefAndOverrides, png_path, split_overrides
+from genlab.cli.arguments import Device, PluginFiles, RefAndOverrides, png_path, split_overrides
 
 
 def command(
@@ -25,6 +25,7 @@ def command(
         Path | None, typer.Option("-o", "--output", help="PNG to write (with all: a folder).")
     ] = None,
     device: Device = "auto",
+    plugin: PluginFiles = None,
 ) -> None:
     """Draw one kind of plot, or all, from a trained model.
 

@@ -1,8 +1,23 @@
-"""``genlab plugins``: what is installed, and what could not be loaded."""
+"""``genlab plugins``: what is installed, what each plugin brings, and what is wrong with any."""
 
 from __future__ import annotations
 
+import json as json_module
+import platform
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+from genlab.cli.arguments import AsJson, PluginFiles
+
+if TYPE_CHECKING:
+    from genlab.catalogue import Entry
+    from genlab.inspection import Brought, Inspected
 
 app = typer.Typer(
     help="List plugins and find out what is wrong with one.", no_args_is_help=True, rich_markup_mode=None
@@ -10,35 +25,140 @@ app = typer.Typer(
 
 
 @app.command("list")
-def list_plugins() -> None:
-    """List installed plugins and the parts that each brings.
+def list_plugins(json: AsJson = False, plugin: PluginFiles = None) -> None:
+    """List installed plugins and what each adds; none is imported.
 
     Example: genlab plugins list
     """
-    from genlab.plugins import installed
+    from genlab.catalogue import catalogue
 
-    plugins = installed()
-    for distribution, version in plugins.distributions:
-        parts = [f"{p.kind}:{p.name}" for p in plugins.registry.parts() if p.distribution == distribution]
-        typer.echo(f"{distribution} {version}: {', '.join(parts) or 'no parts'}")
-    for failure in plugins.failures:
-        typer.echo(f"{failure.distribution}: could not be loaded: {failure.cause}", err=True)
+    entries = catalogue()
+    if json:
+        typer.echo(json_module.dumps([asdict(entry) for entry in entries]))
+        return
+    for entry in entries:
+        typer.echo(_line(entry))
 
 
 @app.command()
-def doctor() -> None:
+def inspect(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A plugin's distribution or entry point.")],
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of the options of each part.")
+    ] = False,
+    json: AsJson = False,
+    plugin: PluginFiles = None,
+) -> None:
+    """Show what a plugin brings: its parts, with their options.
+
+    Example: genlab plugins inspect genlab-tiny
+    """
+    from genlab.inspection import inspect as inspected
+    from genlab.plugins import examined
+
+    found = inspected(name, examined())
+    if json:
+        typer.echo(json_module.dumps(asdict(found)))
+    elif schema:
+        schemas = {f"{part.kind}.{part.use}": part.schema for part in found.parts}
+        typer.echo(json_module.dumps(schemas, indent=2))
+    else:
+        typer.echo("\n".join(_described(found)))
+
+
+@app.command()
+def doctor(plugin: PluginFiles = None) -> None:
     """Show the plugins that could not be loaded, and why.
 
     Exit code 1 if there is one.
 
     Example: genlab plugins doctor
     """
-    from genlab.plugins import installed
+    from importlib import metadata
 
-    plugins = installed()
+    import genlab
+    from genlab.api import API_VERSION
+    from genlab.cli.added import examine
+    from genlab.inspection import clashes
+    from genlab.plugins import examined
+    from genlab.selection import ALLOWED, STRICT, selected
+
+    plugins, chosen = examined(), selected()
+    torch = metadata.version("torch")
+    typer.echo(
+        f"genlab {genlab.__version__}, plugin API {API_VERSION}, Python {platform.python_version()}, torch {torch}"
+    )
+    said = [f"{ALLOWED}={','.join(chosen.allowed)}" if chosen.allowed else "", f"{STRICT}=1" * chosen.strict]
+    typer.echo("".join(f"{word}\n" for word in [*said, *chosen.arguments()] if word), nl=False)
+    for distribution, version in plugins.distributions:
+        typer.echo(f"{distribution} {version}")
+    for left_out in plugins.left_out:
+        typer.echo(f"{left_out.distribution}: left out by {left_out.reason}")
+    for clash in clashes(plugins.registry):
+        typer.echo(f"note: {clash}")
     for failure in plugins.failures:
-        typer.echo(f"{failure.distribution}, entry point {failure.entry_point}: {failure.cause}\n")
+        typer.echo(f"\n{failure.distribution}, entry point {failure.entry_point}: {failure.cause}\n")
         typer.echo(failure.traceback)
-    typer.echo(f"{len(plugins.distributions)} plugins loaded, {len(plugins.failures)} failed")
-    if plugins.failures:
+    broken = list(examine())
+    for one in broken:
+        typer.echo(f"\n{one.distribution}: {one.cause}\n")
+        typer.echo(one.traceback)
+    counts = f"{len(plugins.distributions)} plugins loaded, {len(plugins.failures)} failed"
+    typer.echo(counts + (f", {len(broken)} could not add commands" if broken else ""))
+    if plugins.failures or broken:
         raise typer.Exit(1)
+
+
+def _line(entry: Entry) -> str:
+    adds = ", ".join(entry.adds) or ("nothing" if entry.whole else "")
+    more = "" if entry.whole else " and what only running it would tell" if adds else "only running it would tell"
+    left_out = f" (left out by {entry.left_out})" if entry.left_out else ""
+    line = f"{entry.distribution} {entry.version}{left_out}: {adds}{more}"
+    if not sys.stdout.isatty():
+        return line
+    return textwrap.fill(
+        line,
+        shutil.get_terminal_size().columns,
+        subsequent_indent="    ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+def _described(found: Inspected) -> Iterator[str]:
+    entry = found.entry
+    yield f"{entry.distribution} {entry.version}{entry.summary and f': {entry.summary}'}"
+    facts = {
+        "entry points": ", ".join(entry.entry_points),
+        "recipes": ", ".join(found.recipes),
+        "models": ", ".join(found.models),
+        "commands": ", ".join(a.removeprefix("command:") for a in entry.adds if a.startswith("command:")),
+        "left out": f"by {entry.left_out}" if entry.left_out else "",
+    }
+    for name, value in facts.items():
+        if value:
+            yield f"  {name:<12}  {value}"
+    for failure in found.failures:
+        yield f"  could not be loaded: {failure.cause}; see `genlab plugins doctor`"
+    for part in found.parts:
+        yield f"\n{part.kind} {part.use}: {part.summary.replace('``', '`') or part.cls}"
+        yield from _options(part)
+
+
+def _options(part: Brought) -> Iterator[str]:
+    from genlab.cli.tables import listing
+    from genlab.wording import shown
+
+    if not part.options:
+        yield "  no options"
+        return
+    rows = [
+        (
+            f"  {option.name}",
+            "required" if option.required else shown(option.default),
+            option.allowed,
+            option.meaning.replace("``", "`"),
+        )
+        for option in part.options
+    ]
+    yield listing(("  option", "default", "what it may be", "meaning"), rows)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from genlab.cli import completion
+from genlab.cli.arguments import PluginFiles
 from genlab.errors import RecipeError, RunError
 
 
@@ -24,6 +25,7 @@ def command(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="HTML to write [report.html in that directory].")
     ] = None,
+    plugin: PluginFiles = None,
 ) -> None:
     """Write one HTML page about a run or a sweep.
 

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from genlab.cli.arguments import AsJson, Device, MaxTime, Parent, Quiet, RunAndOverrides, split_overrides
+from genlab.cli.arguments import (
+    AsJson,
+    Device,
+    MaxTime,
+    Parent,
+    PluginFiles,
+    Quiet,
+    RunAndOverrides,
+    split_overrides,
+)
 from genlab.cli.displayed import displayed
 from genlab.cli.orphans import stop_with
 from genlab.errors import RecipeError
@@ -18,6 +27,7 @@ def command(
     device: Device = "auto",
     max_time: MaxTime = None,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Of a sweep: how many runs at once.")] = None,
+    plugin: PluginFiles = None,
     quiet: Quiet = False,
     json: AsJson = False,
     parent: Parent = None,

@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from genlab.cli import completion
-from genlab.cli.arguments import AsJson, Device, MaxTime, Parent, Quiet, RecipeAndOverrides, Runs, split_overrides
+from genlab.cli.arguments import (
+    AsJson,
+    Device,
+    MaxTime,
+    Parent,
+    PluginFiles,
+    Quiet,
+    RecipeAndOverrides,
+    Runs,
+    split_overrides,
+)
 from genlab.cli.displayed import displayed
 from genlab.cli.orphans import stop_with
 from genlab.errors import RecipeError
@@ -42,6 +52,7 @@ def command(
             autocompletion=completion.words("auto", "never"),
         ),
     ] = "never",
+    plugin: PluginFiles = None,
     quiet: Quiet = False,
     json: AsJson = False,
     parent: Parent = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from genlab.cli.arguments import Device, Ref, Seed, png_path
+from genlab.cli.arguments import Device, PluginFiles, Ref, Seed, png_path
 
 
 def command(
@@ -17,6 +17,7 @@ def command(
     seed: Seed = None,
     draw: Annotated[bool, typer.Option("--draw", help="Draw pixels instead of showing their mean.")] = False,
     device: Device = "auto",
+    plugin: PluginFiles = None,
 ) -> None:
     """Sample from a trained model into one picture.
 

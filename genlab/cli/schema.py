@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from genlab.cli.arguments import PluginFiles
+
 
 def command(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write it to this file.")] = None,
+    plugin: PluginFiles = None,
 ) -> None:
     """Print the JSON Schema of recipes, for editors and validators.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from genlab.cli.arguments import RecipeAndOverrides, split_overrides
+from genlab.cli.arguments import PluginFiles, RecipeAndOverrides, split_overrides
 
 
 def command(
@@ -17,6 +17,7 @@ def command(
             "--origins", help="Say beside each value where it is from: file and line, override or default."
         ),
     ] = False,
+    plugin: PluginFiles = None,
 ) -> None:
     """Print a recipe with every default filled in, and its layers.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from genlab.cli import completion
-from genlab.cli.arguments import AsJson, Device, Quiet, Runs, split_overrides
+from genlab.cli.arguments import AsJson, Device, PluginFiles, Quiet, Runs, split_overrides
 from genlab.errors import RecipeError
 
 
@@ -45,6 +45,7 @@ def command(
     resume: Annotated[
         str, typer.Option("--resume", help="auto: go on with the newest unfinished sweep that asks for the same.")
     ] = "never",
+    plugin: PluginFiles = None,
     quiet: Quiet = False,
     json: AsJson = False,
 ) -> None:

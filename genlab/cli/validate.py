@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from genlab.cli.arguments import AsJson, RecipesAndOverrides, split_many
+from genlab.cli.arguments import AsJson, PluginFiles, RecipesAndOverrides, split_many
 from genlab.errors import GenlabError, RecipeError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Judged:
     error: GenlabError | None
 
 
-def command(recipes: RecipesAndOverrides, json: AsJson = False) -> None:
+def command(recipes: RecipesAndOverrides, json: AsJson = False, plugin: PluginFiles = None) -> None:
     """Check recipes and their parts: everything short of training.
 
     The parts are built, and one made-up batch goes forward, backward and into one step of the optimizer.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from genlab.hooks import Register, hookimpl
 from genlab.parts.bars import Bars
 from genlab.parts.decoders import MLPDecoder
 from genlab.parts.encoders import MLPEncoder
@@ -14,7 +15,6 @@ from genlab.parts.priors import StandardNormal
 from genlab.parts.schedules import Constant, Cosine, OneCycle, Plateau
 from genlab.parts.searches import Grid, Random
 from genlab.parts.trackers import TensorBoard
-from genlab.plugins import Register, hookimpl
 
 
 @hookimpl

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from genlab.errors import RunError
 from genlab.files import explained
 from genlab.lock import Busy, locked
+from genlab.selection import selected
 from genlab.sweep.outcome import COMMAND, Outcome
 from genlab.sweep.store import TrialFolder
 
@@ -30,7 +31,8 @@ def genlab_command(folder: TrialFolder, outcome: Outcome, device: str) -> list[s
     verb = ["resume", str(outcome.run)] if outcome.run is not None else ["run", str(folder.recipe)]
     runs = [] if outcome.run is not None else ["--runs", str(folder.path)]
     watched = ["--parent", str(os.getpid())]  # stop, with a checkpoint, if this process is killed
-    return [sys.executable, "-m", "genlab", *verb, *runs, "--device", device, "--quiet", *watched]
+    options = ["--device", device, "--quiet", *watched, *selected().arguments()]
+    return [sys.executable, "-m", "genlab", *verb, *runs, *options]
 
 
 @dataclass

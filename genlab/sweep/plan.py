@@ -65,7 +65,7 @@ def read_search(text: str, registry: Registry) -> PartSpec:
     except PluginError as error:
         raise RecipeError(f"{place}: {error}") from None
     try:
-        return PartSpec(use=spec.use, options=part.plain(spec.options))
+        return PartSpec(use=registry.written(part, spec.use), options=part.plain(spec.options))
     except ValidationError as error:
         allowed, item = Allowed.by(part.options), error.errors(include_url=False)[0]
         name = str(item["loc"][0])

@@ -26,6 +26,7 @@ from genlab.files import explained, read_regular, replaced_folder, write_json, w
 from genlab.lock import Busy, locked
 from genlab.recipe import PartSpec, Recipe
 from genlab.runfiles import MAX_JSON, MAX_TEXT
+from genlab.single import PluginFile
 from genlab.space import Choices, Json, Range
 from genlab.sweep.plan import Combination
 from genlab.writing import written_yaml
@@ -38,8 +39,8 @@ class Spec(BaseModel):
     """The content of ``sweep.json``: what was asked for. It never changes once the sweep has begun.
 
     recipe: the file that was named. overrides: values of every trial. trials: how many combinations there are to
-    be, at most. metric: what decides which is best, lower is better. jobs,
-    device: what was asked for first; another process may choose others.
+    be, at most. metric: what decides which is best, lower is better. jobs, device: what was asked for first;
+    another process may choose others. plugins: files that were named as plugins.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -56,6 +57,7 @@ class Spec(BaseModel):
     metric: str
     jobs: int
     device: str
+    plugins: tuple[PluginFile, ...] = ()
 
     def same(self, other: Spec) -> bool:
         """Whether two ask for the same trials, the recipe aside."""

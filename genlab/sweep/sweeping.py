@@ -10,13 +10,14 @@ from pathlib import Path
 
 from genlab.build import build_search
 from genlab.device import resolve
-from genlab.errors import GenlabError, RecipeError
+from genlab.errors import GenlabError, RecipeError, RunError
 from genlab.folders import runs_root
 from genlab.interfaces import Search
 from genlab.opening import find_recipe
 from genlab.overrides import Override, Overrides, overrides_of
 from genlab.plugins import installed
 from genlab.recipe import PartSpec, Recipe
+from genlab.selection import selected
 from genlab.space import Choices, Json, Range, Space
 from genlab.sweep.children import Command, genlab_command
 from genlab.sweep.outcome import read_outcome
@@ -114,6 +115,7 @@ def sweep(
         metric=metric,
         jobs=jobs,
         device=device,
+        plugins=installed().files,
     )
     found = _unfinished(asked, base, folder.path.parent) if resume == "auto" else None
     if found is None:
@@ -137,6 +139,7 @@ def resume_sweep(
     folder = SweepFolder.of(Path(path))
     spec = folder.spec()
     _check_counts(jobs=jobs)
+    _check_files(folder, spec)
     on = spec.device if device == "auto" else device
     return _work(folder, jobs or spec.jobs, on, watcher or Watcher(), command)
 
@@ -191,6 +194,22 @@ def _unfinished(asked: Spec, base: Recipe, root: Path) -> SweepFolder | None:
     return None
 
 
+def _check_files(folder: SweepFolder, spec: Spec) -> None:
+    """Trials that are still to come are to be like those that are done."""
+    here = {file.distribution: file for file in installed().files}
+    missing = [file for file in spec.plugins if file.distribution not in here]
+    if missing:
+        named = " ".join(f"--plugin {shlex.quote(file.path)}" for file in spec.plugins)
+        raise RunError(f"{folder.path}: begun with a plugin that is one file, which was not passed; add {named}")
+    for file in spec.plugins:
+        now = here[file.distribution]
+        if now.sha256 != file.sha256:
+            raise RunError(
+                f"{folder.path}: begun with {file.path} ({file.version}); {now.path} is another ({now.version}); "
+                "change it back, or start another sweep"
+            )
+
+
 def _check_counts(**counts: int | None) -> None:
     for name, count in counts.items():
         if count is not None and count < 1:
@@ -213,7 +232,9 @@ def _command(
     if search.use != "grid":
         words += ["--search", as_yaml(search.written()) if search.options else search.use]
         words += ["--trials", str(trials)]
-    return shlex.join(words if metric == "val/loss" else [*words, "--metric", metric])
+    if metric != "val/loss":
+        words += ["--metric", metric]
+    return shlex.join([*words, *selected().arguments()])
 
 
 def _typed(choices: Choices | Range) -> str:

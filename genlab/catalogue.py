@@ -1,0 +1,85 @@
+"""The plugins that are installed, from their metadata and texts: none of them is imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from importlib import metadata
+
+from genlab.glance import Glance, glance
+from genlab.hooks import PROJECT, Hooks
+from genlab.selection import Selection, selected
+
+HOOKS = tuple(name for name in vars(Hooks) if name.startswith("genlab_"))
+"""Every hook that a plugin may implement."""
+
+_BROUGHT = {"genlab_recipes": "recipes", "genlab_models": "models"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An installed plugin.
+
+    entry_points: ``name = module``. adds: ``encoder:conv``, ``recipes``, ``models``, ``command:hello``. whole:
+    that is all of it. left_out: what says that it is not to be loaded, if anything does.
+    """
+
+    distribution: str
+    version: str
+    summary: str
+    entry_points: tuple[str, ...]
+    adds: tuple[str, ...]
+    whole: bool
+    left_out: str = ""
+
+
+def catalogue() -> list[Entry]:
+    """Return the installed plugins and the files that were named: genlab's own parts first, then by name."""
+    selection = selected()
+    found: dict[str, Entry] = {}
+    for entry_point in metadata.entry_points(group=PROJECT):
+        entry = _entry(entry_point, selection)
+        before = found.get(entry.distribution)
+        found[entry.distribution] = entry if before is None else _both(before, entry)
+    files = [
+        _described(path.name, "one file", str(path), (f"{path.name} = {path}",), glance(path, HOOKS))
+        for path in selection.files
+    ]
+    return sorted([*found.values(), *files], key=lambda entry: (entry.distribution != PROJECT, entry.distribution))
+
+
+def _entry(entry_point: metadata.EntryPoint, selection: Selection) -> Entry:
+    distribution = _field(entry_point, "Name") or entry_point.module
+    entry = _described(
+        distribution,
+        _field(entry_point, "Version") or "unknown",
+        _field(entry_point, "Summary"),
+        (f"{entry_point.name} = {entry_point.value}",),
+        glance(entry_point.module, HOOKS),
+    )
+    if distribution == PROJECT or selection.allows(distribution, entry_point.name):
+        return entry
+    return replace(entry, left_out=selection.reason)
+
+
+def _field(entry_point: metadata.EntryPoint, name: str) -> str:
+    """Return a field of its distribution's metadata; empty if there is none."""
+    fields = entry_point.dist.metadata if entry_point.dist else None
+    return str(fields[name]) if fields is not None and name in fields else ""
+
+
+def _described(distribution: str, version: str, summary: str, points: tuple[str, ...], seen: Glance) -> Entry:
+    brought = [word for hook, word in _BROUGHT.items() if hook in seen.hooks]
+    commands = [f"command:{command.name}" for command in seen.commands]
+    adds = (*seen.parts, *brought, *commands)
+    return Entry(distribution, version, summary, points, adds, seen.readable and seen.whole)
+
+
+def _both(one: Entry, other: Entry) -> Entry:
+    """Put two entry points of one distribution together."""
+    return replace(
+        one,
+        entry_points=one.entry_points + other.entry_points,
+        adds=tuple(dict.fromkeys(one.adds + other.adds)),
+        whole=one.whole and other.whole,
+        left_out=one.left_out and other.left_out,
+    )

@@ -1,0 +1,184 @@
+"""Commands that plugins add to ``genlab``.
+
+Their names and what they do are read from the plugins' texts, so that ``genlab --help`` is there at once; a plugin
+is imported when one of its commands is run. genlab's own commands come first, and nothing that a plugin does can
+hide or break them.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from genlab.errors import GenlabError, PluginError
+from genlab.glance import Glance, glance
+from genlab.selection import Selection, selected
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOOK = "genlab_commands"
+
+
+@dataclass(frozen=True)
+class Source:
+    """An installed plugin, or a file, that may add commands.
+
+    commands: those that its text names, with their help. whole: there are no others.
+    """
+
+    distribution: str
+    commands: dict[str, str]
+    whole: bool
+    load: Callable[[], Any]
+
+    def group(self) -> TyperGroup:
+        """Import the plugin and have it add its commands; raise ``PluginError`` if it fails."""
+        try:
+            return self.load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # sys.exit() in a plugin must not look like genlab's
+            from genlab.plugins import cause_of
+
+            raise PluginError(
+                f"plugin {self.distribution} could not add its commands: {cause_of(error)}; "
+                "see `genlab plugins doctor`"
+            ) from error
+
+
+class Commands(TyperGroup):
+    """genlab's commands, and after them those of plugins."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands."""
+        own = super().list_commands(ctx)
+        return [*own, *(name for name in _names() if name not in own)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command by its name, or by ``distribution:name``."""
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        found = [source for source in _sources() if cmd_name in source.commands]
+        if not found and ":" in cmd_name:
+            distribution, _, name = cmd_name.rpartition(":")
+            found = [s for s in _sources() if s.distribution == distribution]
+            return _Added(cmd_name, name, found) if found else None
+        if not found:  # perhaps one that the texts do not name
+            found = [source for source in _sources() if not source.whole and _has(source, cmd_name)]
+        return _Added(cmd_name, cmd_name, found) if found else None
+
+
+class _Added(TyperCommand):
+    """Stands for a plugin's command until it is run."""
+
+    def __init__(self, shown: str, name: str, sources: list[Source]) -> None:
+        said = sources[0].commands.get(name, "") if len(sources) == 1 else "Several plugins have this command."
+        super().__init__(shown, help=said, rich_markup_mode=None)
+        self.real, self.sources = name, sources
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        if len(self.sources) > 1:
+            owners = [source.distribution for source in self.sources]
+            choices = " or ".join(f"genlab {owner}:{self.real}" for owner in owners)
+            raise PluginError(f"command {self.real!r} is brought by {', '.join(owners)}; say {choices}")
+        (source,) = self.sources
+        commands = source.group().commands
+        if self.real not in commands:
+            from genlab.wording import suggest
+
+            known = list(commands)
+            raise PluginError(
+                f"plugin {source.distribution} has no command {self.real!r}; {suggest(self.real, known)}"
+                f"it has {', '.join(known) or 'none'}"
+            )
+        return commands[self.real].make_context(info_name, args, parent, **extra)
+
+
+@dataclass(frozen=True)
+class BrokenCommands:
+    """A plugin whose commands cannot be had, and why."""
+
+    distribution: str
+    cause: str
+    traceback: str
+
+
+def examine() -> Iterator[BrokenCommands]:
+    """Have every plugin add its commands, and say what is wrong with any."""
+    for source in _sources():
+        try:
+            source.group()
+        except PluginError as error:
+            text = "".join(traceback.format_exception(error.__cause__ or error))
+            yield BrokenCommands(source.distribution, str(error).partition("; see `genlab")[0], text)
+
+
+def _names() -> list[str]:
+    return sorted({name for source in _sources() for name in source.commands})
+
+
+def _has(source: Source, name: str) -> bool:
+    try:
+        return name in source.group().commands
+    except GenlabError:
+        return False
+
+
+def _sources() -> list[Source]:
+    try:
+        return _found(selected())
+    except GenlabError:  # whoever needs the plugins says what is wrong
+        return []
+
+
+@cache
+def _found(selection: Selection) -> list[Source]:
+    """Return the plugins whose texts say that they add commands, those that cannot be read included."""
+    from importlib import metadata
+
+    found = [_file(path) for path in selection.files]
+    for entry_point in metadata.entry_points(group="genlab"):
+        distribution = entry_point.dist.name if entry_point.dist else entry_point.module
+        if distribution != "genlab" and selection.allows(distribution, entry_point.name):
+            found.append(_source(distribution, glance(entry_point.module, (HOOK,)), entry_point.load))
+    return sorted(filter(None, found), key=lambda source: source.distribution)
+
+
+def _source(distribution: str, seen: Glance, load: Callable[[], object]) -> Source | None:
+    if seen.readable and not seen.hooks:
+        return None
+    commands = {command.name: command.help for command in seen.commands}
+    return Source(distribution, commands, seen.whole, cache(lambda: _group(load(), distribution)))
+
+
+def _file(path: Path) -> Source | None:
+    from genlab.single import read_file
+
+    return _source(path.name, glance(path, (HOOK,)), lambda: read_file(path).module())
+
+
+def _group(module: object, distribution: str) -> TyperGroup:
+    """Return the commands that a plugin adds to an app of its own."""
+    import sys
+    from contextlib import redirect_stdout
+
+    import genlab
+    from genlab.api import check
+    from genlab.hooks import hooks_of
+
+    app = typer.Typer(rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+    app.callback()(lambda: None)  # which makes a group of even one command
+    with redirect_stdout(sys.stderr):
+        check(module, distribution, genlab.__version__)
+        hooks_of(module, distribution).genlab_commands(app=app)
+        group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    return group
