@@ -16,6 +16,15 @@ _BROUGHT = {"genlab_recipes": "recipes", "genlab_models": "models"}
 
 
 @dataclass(frozen=True)
+class Packaged:
+    """What the metadata of a distribution say of it."""
+
+    distribution: str
+    version: str
+    summary: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """An installed plugin.
 
@@ -47,24 +56,23 @@ def catalogue() -> list[Entry]:
     return sorted([*found.values(), *files], key=lambda entry: (entry.distribution != PROJECT, entry.distribution))
 
 
-def _entry(entry_point: metadata.EntryPoint, selection: Selection) -> Entry:
-    distribution = _field(entry_point, "Name") or entry_point.module
-    entry = _described(
-        distribution,
-        _field(entry_point, "Version") or "unknown",
-        _field(entry_point, "Summary"),
-        (f"{entry_point.name} = {entry_point.value}",),
-        glance(entry_point.module, HOOKS),
+def packaged(entry_point: metadata.EntryPoint) -> Packaged:
+    """Return the distribution that an entry point belongs to, as far as it is known."""
+    fields = dict(entry_point.dist.metadata.items()) if entry_point.dist else {}  # type: ignore[attr-defined]
+    return Packaged(
+        fields.get("Name") or entry_point.module, fields.get("Version") or "unknown", fields.get("Summary") or ""
     )
+
+
+def _entry(entry_point: metadata.EntryPoint, selection: Selection) -> Entry:
+    dist = packaged(entry_point)
+    points = (f"{entry_point.name} = {entry_point.value}",)
+    seen = glance(entry_point.module, HOOKS)
+    entry = _described(dist.distribution, dist.version, dist.summary, points, seen)
+    distribution = dist.distribution
     if distribution == PROJECT or selection.allows(distribution, entry_point.name):
         return entry
     return replace(entry, left_out=selection.reason)
-
-
-def _field(entry_point: metadata.EntryPoint, name: str) -> str:
-    """Return a field of its distribution's metadata; empty if there is none."""
-    fields = entry_point.dist.metadata if entry_point.dist else None
-    return str(fields[name]) if fields is not None and name in fields else ""
 
 
 def _described(distribution: str, version: str, summary: str, points: tuple[str, ...], seen: Glance) -> Entry:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import genlab
 from genlab.api import check
+from genlab.catalogue import packaged
 from genlab.errors import PluginError
 from genlab.hooks import PROJECT, hooks_of
 from genlab.registry import OWN, Registry
@@ -164,17 +165,12 @@ def _add_file(loaded: _Loaded, source: Source) -> PluginFile:
     return file
 
 
-def distribution_of(entry_point: metadata.EntryPoint) -> tuple[str, str]:
-    """Return the name and version of the distribution an entry point belongs to, as far as they are known."""
-    fields = dict(entry_point.dist.metadata.items()) if entry_point.dist else {}  # type: ignore[attr-defined]
-    return fields.get("Name") or entry_point.module, fields.get("Version") or "unknown"
-
-
 _Owned = tuple[str, str, metadata.EntryPoint]
 
 
 def _owned(entry_point: metadata.EntryPoint) -> _Owned:
-    return (*distribution_of(entry_point), entry_point)
+    dist = packaged(entry_point)
+    return dist.distribution, dist.version, entry_point
 
 
 def _own_first(owned: _Owned) -> tuple[bool, str, str]:

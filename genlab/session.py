@@ -24,6 +24,7 @@ from genlab.prepare import Prepared
 from genlab.recipe import Recipe
 from genlab.runfiles import State
 from genlab.runs import RunDirectory, record_json
+from genlab.selection import selected
 from genlab.store import load_bundle
 from genlab.train.callbacks import Callback, Record
 from genlab.train.checkpoints import Checkpoints
@@ -229,5 +230,6 @@ def _kept(directory: RunDirectory) -> str:
     if directory.model.is_dir():
         kept.append(f"the best model so far is kept in {directory.model}")
     if any(directory.checkpoints.glob("[0-9]*")):
-        kept.append(f"to go on from the last checkpoint: genlab resume {shlex.quote(str(directory.path))}")
+        command = shlex.join(["genlab", "resume", str(directory.path), *selected().arguments()])
+        kept.append(f"to go on from the last checkpoint: {command}")
     return "\n".join(kept) or f"nothing was kept: no checkpoint was due yet; see {directory.path / 'log.txt'}"

@@ -182,18 +182,18 @@ def load_bundle(folder: Path, device: str = "auto") -> LatentModel:
 def _recipe(config: Config, folder: Path, plugins: Plugins) -> Recipe:
     """Return a bundle's recipe; warn of plugins that are not what they were."""
     check_owners(config.parts, plugins, str(folder))
-    changed = changes(config.parts, plugins)
-    if changed:
-        log.warning("warning: %s: %s", folder, "; ".join(changed))
+    changed = "; ".join(changes(config.parts, plugins))
+    registry = meant(config.parts, plugins.registry)
     try:
-        return recipe_from(
-            config.recipe, str(folder / CONFIG), registry=meant(config.parts, plugins.registry)
-        )  # fmt: skip
+        recipe = recipe_from(config.recipe, str(folder / CONFIG), registry=registry)
     except RecipeError as error:
-        remedy = " or ".join(remedies(config.parts, plugins))
         if not changed:
             raise
-        raise ModelError(f"{error}\n{folder}: {'; '.join(changed)}{remedy and f'; {remedy}'}") from None
+        remedy = " or ".join(remedies(config.parts, plugins))
+        raise ModelError(f"{error}\n{folder}: {changed}{remedy and f'; {remedy}'}") from None
+    if changed:
+        log.warning("warning: %s: %s", folder, changed)
+    return recipe
 
 
 def write_metrics(folder: Path, metrics: Metrics) -> None:

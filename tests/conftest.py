@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ import genlab
 from genlab import DataSource, Examples
 from genlab.interfaces import SplitName
 from genlab.plugins import installed
+from genlab.selection import select
+from tests.sites import Site, forget
 
 DATA = Path(__file__).parent / "data"
 ROOT = Path(__file__).parent.parent
@@ -81,3 +85,19 @@ def small_mnist(monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(registry, "_parts", dict(registry._parts))
     registry.register("mnist_small", SmallMNIST, "tests")
     return "mnist_small"
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A place to install made-up plugins in; they are gone after the test."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    forget()
+    yield Site(folder)
+    select()
+    forget()
+    for name in [
+        name for name, m in sys.modules.items() if str(getattr(m, "__file__", "")).startswith(str(folder))
+    ]:
+        del sys.modules[name]

@@ -137,7 +137,7 @@ def test_a_plugin_that_could_not_be_loaded(monkeypatch: pytest.MonkeyPatch) -> N
     plugins = installed()
     failure = Failure("broken", "genlab-broken", "ImportError: no module named 'x'", "Traceback ...")
     changed = Plugins(plugins.registry, (), (), plugins.distributions, (failure,))
-    monkeypatch.setattr("genlab.plugins.installed", lambda: changed)
+    monkeypatch.setattr("genlab.plugins.examined", lambda: changed)
     finding = found("plugin genlab-broken")
     assert finding.level == "problem"
     assert finding.found == "could not be loaded: ImportError: no module named 'x'"

@@ -1,73 +1,26 @@
 from __future__ import annotations
 
+import json
+import re
 import sys
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
+from genlab.catalogue import catalogue
 from genlab.cli import main
 from genlab.errors import PluginError, RecipeError
+from genlab.glance import INTERFACES
 from genlab.plugins import Plugins, installed, load
+from genlab.registry import KINDS
 from genlab.resolving import recipe_from
+from genlab.selection import Selection
+from tests.sites import COMMAND, PART, REGISTER, Site
 
-PART = """
-import genlab
-
-class Made(genlab.Encoder):
-    '''An encoder.'''
-    def __init__(self, x_shape, latent, *, width: int = 1):
-        super().__init__()
-    def forward(self, x):
-        raise NotImplementedError
-"""
-
-REGISTER = (
-    PART
-    + """
-@genlab.hookimpl
-def genlab_register(register):
-    register("{name}", Made)
-"""
-)
+Captured = pytest.CaptureFixture[str]
 
 RECIPE = {"name": "r", "data": "bars", "latent": 2, "encoder": "mlp", "decoder": "mlp", "likelihood": "bernoulli"}
-
-
-class Site:
-    """Distributions that look installed: each a module, an entry point and metadata of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.entry_points: list[metadata.EntryPoint] = []
-
-    def add(self, dist: str, code: str, *, module: str | None = None, version: str = "1.2") -> None:
-        module = module or dist.replace("-", "_")
-        (self.folder / f"{module}.py").write_text(dedent(code))
-        info = self.folder / f"{dist.replace('-', '_')}-{version}.dist-info"
-        info.mkdir(exist_ok=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist}\nVersion: {version}\n")
-        entry_point = metadata.EntryPoint(module, module, "genlab")
-        vars(entry_point).update(dist=metadata.PathDistribution(info))
-        self.entry_points.append(entry_point)
-
-    def load(self) -> Plugins:
-        builtin = [e for e in metadata.entry_points(group="genlab") if e.value == "genlab.parts"]
-        return load([*self.entry_points, *builtin])
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    yield Site(folder)
-    for name in [
-        name for name, m in sys.modules.items() if str(getattr(m, "__file__", "")).startswith(str(folder))
-    ]:
-        del sys.modules[name]
 
 
 def names(plugins: Plugins, kind: str = "encoder") -> list[str]:
@@ -135,9 +88,29 @@ BROKEN = {
         "option 'width' has no annotation",
     ),
     "registers **options": (REGISTER.replace("*, width: int = 1", "**o").format(name="made"), "takes **o"),
-    "takes a built-in name": (
-        REGISTER.format(name="made") + "    register('mlp', Made)",
-        "encoder 'mlp' is registered by both genlab and a-plugin",
+    "registers a name twice": (
+        REGISTER.format(name="made") + "    class Other(Made): pass\n    register('made', Other)",
+        "encoder 'made' is registered by a-plugin twice, as Made and as Other; rename the part",
+    ),
+    "needs a newer genlab": (
+        "GENLAB_API = '1.7'" + REGISTER.format(name="made"),
+        "it was written for API 1.7 of genlab; genlab 0.1.0 has API 1.0: pip install --upgrade genlab",
+    ),
+    "needs another age of genlab": (
+        "GENLAB_API = '2.0'" + REGISTER.format(name="made"),
+        "has API 1.0: pip install --upgrade genlab",
+    ),
+    "needs an older genlab": (
+        "GENLAB_API = '0.9'" + REGISTER.format(name="made"),
+        "it was written for API 0.9 of genlab; genlab 0.1.0 has API 1.0: pip install --upgrade a-plugin",
+    ),
+    "declares no version": (
+        "GENLAB_API = 'newest'" + REGISTER.format(name="made"),
+        "GENLAB_API = 'newest' is no version; MAJOR.MINOR is expected, as in '1.0'",
+    ),
+    "declares a number": (
+        "GENLAB_API = 1.0" + REGISTER.format(name="made"),
+        "GENLAB_API = 1.0 is no text; a text is expected, as in '1.0'",
     ),
     "misspells a hook": (
         PART + "@genlab.hookimpl\ndef genlab_regster(register):\n    register('made', Made)",
@@ -194,16 +167,6 @@ def test_an_interrupt_while_a_plugin_loads_is_not_swallowed(site: Site) -> None:
         site.load()
 
 
-def test_of_two_plugins_with_one_name_the_first_works_and_the_error_names_both(site: Site) -> None:
-    site.add("b-plugin", REGISTER.format(name="made"))
-    site.add("a-plugin", REGISTER.format(name="made"))
-    plugins = site.load()
-    assert plugins.registry.get("encoder", "made").distribution == "a-plugin"
-    (failure,) = plugins.failures
-    assert failure.distribution == "b-plugin"
-    assert "'made' is registered by both a-plugin and b-plugin; uninstall one of them" in failure.cause
-
-
 def test_entry_points_of_one_distribution_are_isolated_from_each_other(site: Site) -> None:
     site.add("a-plugin", "raise ValueError('one')", module="first")
     site.add("a-plugin", REGISTER.format(name="made"), module="second")
@@ -231,28 +194,165 @@ def test_installed_plugins_are_loaded_once() -> None:
 
 
 @pytest.fixture
-def with_a_broken_plugin(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def with_a_broken_plugin(site: Site) -> None:
     site.add("a-plugin", "raise ImportError('no libfoo')")
-    plugins = site.load()
-    monkeypatch.setattr("genlab.plugins.installed", lambda: plugins)
+
+
+def said(arguments: list[str], capsys: Captured) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), out, err
 
 
 @pytest.mark.usefixtures("with_a_broken_plugin")
-def test_the_doctor_shows_the_traceback_and_ends_with_1(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["plugins", "doctor"])
-    assert ended.value.code == 1
-    out = capsys.readouterr().out
+def test_the_doctor_shows_the_traceback_and_ends_with_1(capsys: Captured) -> None:
+    code, out, _ = said(["plugins", "doctor"], capsys)
+    assert code == 1
+    assert "plugin API 1.0, Python 3" in out
     assert "a-plugin, entry point a_plugin: ImportError: no libfoo" in out
     assert "raise ImportError('no libfoo')" in out
-    assert "1 plugins loaded, 1 failed" in out
+    assert out.endswith("plugins loaded, 1 failed\n")
 
 
 @pytest.mark.usefixtures("with_a_broken_plugin")
-def test_the_list_names_a_broken_plugin_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["plugins", "list"])
-    assert ended.value.code == 0
-    said = capsys.readouterr()
-    assert "encoder:mlp" in said.out
-    assert "a-plugin: could not be loaded: ImportError: no libfoo" in said.err
+def test_both_doctors_work_where_a_broken_plugin_is_an_error(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENLAB_STRICT_PLUGINS", "1")
+    assert "GENLAB_STRICT_PLUGINS=1\n" in said(["plugins", "doctor"], capsys)[1]
+    code, out, _ = said(["doctor"], capsys)
+    assert code == 1
+    assert "could not be loaded: ImportError: no libfoo" in out
+
+
+@pytest.mark.usefixtures("with_a_broken_plugin")
+def test_a_recipe_trains_beside_a_broken_plugin_unless_that_is_an_error(
+    bars: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert said(["run", str(bars), "train.epochs=1", "-q"], capsys)[0] == 0
+    monkeypatch.setenv("GENLAB_STRICT_PLUGINS", "1")
+    code, _, err = said(["run", str(bars), "train.epochs=1", "-q"], capsys)
+    assert code == 2
+    assert err == (
+        "error: 1 plugin could not be loaded, and GENLAB_STRICT_PLUGINS=1 makes that an error; see "
+        "`genlab plugins doctor`\n  a-plugin, entry point a_plugin: ImportError: no libfoo\n"
+    )
+    monkeypatch.setenv("GENLAB_STRICT_PLUGINS", "yes")
+    code, _, err = said(["show", str(bars)], capsys)
+    assert (code, err.partition(":")[2][:28]) == (2, " GENLAB_STRICT_PLUGINS=yes: ")
+
+
+def test_what_a_plugin_prints_while_it_is_loaded_does_not_spoil_the_output(site: Site, capsys: Captured) -> None:
+    site.add("a-plugin", "print('here I am')" + REGISTER.format(name="made") + "    print('registered')")
+    assert names(site.load()) == ["made", "mlp"]
+    assert capsys.readouterr() == ("", "here I am\nregistered\n")
+
+
+def test_nothing_can_be_registered_once_the_plugins_are_loaded(site: Site) -> None:
+    site.add("a-plugin", REGISTER.format(name="made") + "    global late\n    late = register")
+    plugins = site.load()
+    import a_plugin  # type: ignore[import-not-found]
+
+    with pytest.raises(PluginError, match="part 'more': registered too late"):
+        a_plugin.late("more", a_plugin.Made)
+    assert names(plugins) == ["made", "mlp"]
+
+
+# -- which plugins are loaded ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("allowed", ["a-plugin", "a_plugin", "a-plugin,c-plugin", " a-plugin ,"])
+def test_an_allow_list_names_distributions_or_entry_points(
+    site: Site, allowed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for dist in ("a-plugin", "b-plugin", "c-plugin"):
+        site.add(dist, REGISTER.format(name=dist[0]))
+    monkeypatch.setenv("GENLAB_PLUGINS", allowed)
+    plugins = installed()
+    loaded = {name for name, _ in plugins.distributions}
+    assert {"genlab", "a-plugin"} <= loaded
+    assert ("c-plugin" in loaded) == ("c-plugin" in allowed)
+    assert "b-plugin" not in loaded
+    with pytest.raises(
+        PluginError, match=r"unknown encoder 'b'; (?s:.*)plugin b-plugin is left out by GENLAB_PLUG"
+    ):
+        plugins.registry.get("encoder", "b")
+    monkeypatch.setenv("GENLAB_PLUGINS", "")
+    assert "b-plugin" in dict(installed().distributions)
+
+
+def test_an_allow_list_that_names_what_is_not_there_is_an_error(site: Site, capsys: Captured) -> None:
+    site.add("a-plugin", REGISTER.format(name="a"))
+    with pytest.raises(PluginError) as caught:
+        load(site.entry_points, Selection(allowed=("a-plugim",)))
+    assert str(caught.value) == (
+        "GENLAB_PLUGINS=a-plugim: there is no plugin 'a-plugim'; did you mean 'a-plugin'? installed: a-plugin"
+    )
+
+
+@pytest.mark.parametrize("where", [0, 1, 2])
+def test_no_plugins_may_stand_anywhere_and_holds_for_one_command(
+    site: Site, bars: Path, where: int, capsys: Captured
+) -> None:
+    site.add("a-plugin", "raise ImportError('never reached')")
+    words = ["show", str(bars)]
+    words.insert(where, "--no-plugins")
+    assert said(words, capsys)[0] == 0
+    assert said([*words, "encoder=tiny"], capsys)[0] == 2
+    assert "a_plugin" not in sys.modules
+    assert said(["show", str(bars), "encoder=tiny"], capsys)[0] == 0
+
+
+# -- list and inspect ------------------------------------------------------------------------------------------
+
+
+def test_the_list_says_what_each_adds_and_imports_none(site: Site, capsys: Captured) -> None:
+    site.add("a-plugin", "raise SystemExit('imported!')" + REGISTER.format(name="made"), summary="One encoder.")
+    site.add("a-plugin", COMMAND.format(name="hello"), module="more")
+    site.add("b-plugin", PART + "@genlab.hookimpl\ndef genlab_register(register):\n    each(register)\n")
+    code, out, err = said(["plugins", "list"], capsys)
+    assert (code, err) == (0, "")
+    assert "\na-plugin 1.2: encoder:made, command:hello\n" in out
+    assert "\nb-plugin 1.2: only running it would tell\n" in out
+    assert out.startswith("genlab 0.1.0: data:bars, encoder:mlp,")
+    rows = {row["distribution"]: row for row in json.loads(said(["plugins", "list", "--json"], capsys)[1])}
+    assert rows["a-plugin"]["summary"] == "One encoder."
+    assert rows["a-plugin"]["entry_points"] == ["a_plugin = a_plugin", "more = more"]
+    out = said(["plugins", "list", "--no-plugins"], capsys)[1]
+    assert "a-plugin 1.2 (left out by --no-plugins): encoder:made" in out
+
+
+def test_the_list_agrees_with_what_is_registered_once_they_are_imported() -> None:
+    listed = {f"{entry.distribution} {part}" for entry in catalogue() for part in entry.adds if ":" in part}
+    plugins = load(metadata.entry_points(group="genlab"))
+    parts = {f"{part.distribution} {part.kind}:{part.name}" for part in plugins.registry.parts()}
+    assert parts == {part for part in listed if " command:" not in part}
+    assert {interface.__name__: kind for kind, interface in KINDS.items()} == INTERFACES
+
+
+def test_inspect_shows_options_with_defaults_and_meanings(site: Site, capsys: Captured) -> None:
+    code, out, _ = said(["plugins", "inspect", "tiny"], capsys)
+    assert code == 0
+    assert out.startswith("genlab-tiny 0.1.0: The smallest useful genlab plugin: one encoder\n")
+    assert "encoder tiny: One hidden layer" in out
+    assert re.search(r"width +256 +an integer > 0", out)
+    mnist = said(["plugins", "inspect", "genlab-mnist"], capsys)[1]
+    assert "recipes       fashion_mnist_cvae, mnist_cvae" in mnist
+    assert re.search(r"kernel +3 +an integer >= 3 +height and width of every kernel, odd", mnist)
+    schema = json.loads(said(["plugins", "inspect", "tiny", "--schema"], capsys)[1])
+    assert schema["encoder.tiny"]["properties"]["width"]["exclusiveMinimum"] == 0
+    plain = json.loads(said(["plugins", "inspect", "tiny", "--json"], capsys)[1])
+    assert plain["parts"][0]["options"][0]["default"] == 256
+
+
+def test_inspect_of_what_is_broken_or_absent(site: Site, capsys: Captured) -> None:
+    site.add("a-plugin", "raise ImportError('no libfoo')")
+    code, out, _ = said(["plugins", "inspect", "a-plugin"], capsys)
+    assert code == 0
+    assert "could not be loaded: ImportError: no libfoo; see `genlab plugins doctor`" in out
+    code, _, err = said(["plugins", "inspect", "genlab-tini"], capsys)
+    assert code == 2
+    assert err.startswith(
+        "error: no plugin 'genlab-tini'; did you mean 'genlab-tiny'? installed: genlab, a-plugin"
+    )

@@ -114,14 +114,49 @@ def test_an_unknown_part_names_every_plugin_that_could_not_be_loaded() -> None:
         assert caught.match(cause)
 
 
-def test_two_plugins_with_one_name_are_an_error_that_names_both_and_the_first_stays() -> None:
+def both(*owners: str) -> Registry:
     registry = Registry()
-    registry.register("x", Encoder, "first-dist")
-    other = type("Other", (Encoder,), {})
-    message = refused("x", other, registry, "second-dist")
-    assert message.startswith("encoder 'x' is registered by both first-dist and second-dist; uninstall one")
-    assert registry.get("encoder", "x").cls is Encoder
-    registry.register("x", Data, "second-dist")  # another kind is another name
+    for owner in owners:
+        registry.register("x", type(f"Of{owner.title()}", (Encoder,), {}), owner)
+    return registry
+
+
+def test_a_name_of_two_plugins_is_an_error_when_it_is_used_and_says_how_to_choose() -> None:
+    registry = both("second", "first")
+    with pytest.raises(PluginError) as caught:
+        registry.get("encoder", "x")
+    assert str(caught.value) == (
+        "encoder 'x' is brought by 2 plugins: first, second; write use: first:x or use: second:x"
+    )
+    assert registry.get("encoder", "second:x").cls.__name__ == "OfSecond"
+    assert registry.names("encoder") == ["first:x", "second:x"]
+    registry.register("x", Data, "second")  # another kind is another name
+    assert registry.get("data", "x").cls is Data
+
+
+def test_a_name_that_genlab_has_is_genlabs() -> None:
+    registry = both("a", "genlab", "b")
+    assert registry.get("encoder", "x").distribution == "genlab"
+    assert registry.get("encoder", "genlab:x").distribution == "genlab"
+    assert registry.get("encoder", "b:x").distribution == "b"
+    assert registry.names("encoder") == ["a:x", "b:x", "x"]
+
+
+def test_a_part_may_always_be_named_with_its_distribution() -> None:
+    registry = both("dist")
+    assert registry.get("encoder", "dist:x") is registry.get("encoder", "x")
+    assert registry.names("encoder") == ["x"]
+    with pytest.raises(PluginError, match=r"^unknown encoder 'disd:x'; did you mean 'dist:x'\? installed: x$"):
+        registry.get("encoder", "disd:x")
+
+
+def test_a_view_takes_a_bare_name_for_its_owners() -> None:
+    registry = both("a", "genlab", "b")
+    view = registry.preferring({("encoder", "x"): "b"})
+    part = view.get("encoder", "x")
+    assert part.distribution == "b"
+    assert view.written(part, "x") == "b:x"  # which means the same without the view
+    assert registry.preferring({("encoder", "x"): "gone"}).get("encoder", "x").distribution == "genlab"
 
 
 def test_one_plugin_that_registers_a_name_twice_is_told_the_classes() -> None:
@@ -285,7 +320,7 @@ def test_an_option_annotated_with_an_interface_is_a_nested_part() -> None:
     assert part.defaults == {"width": 1}
 
 
-# -- transactions ----------------------------------------------------------------------------------------------
+# -- registering ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt])
@@ -294,8 +329,8 @@ def test_what_a_failing_block_registered_is_taken_back(error: type[BaseException
     registry.register("kept", Encoder, "dist")
 
     def block() -> None:
-        with registry.transaction():
-            registry.register("gone", Encoder, "dist")
+        with registry.registering("dist") as register:
+            register("gone", Encoder)
             raise error
 
     with pytest.raises(error):
@@ -305,8 +340,8 @@ def test_what_a_failing_block_registered_is_taken_back(error: type[BaseException
 
 def test_what_a_block_registered_stays() -> None:
     registry = Registry()
-    with registry.transaction():
-        registry.registrar("dist")("new", Encoder)
+    with registry.registering("dist") as register:
+        register("new", Encoder)
     assert registry.get("encoder", "new").distribution == "dist"
 
 

@@ -144,9 +144,11 @@ def _found(selection: Selection) -> list[Source]:
     """Return the plugins whose texts say that they add commands, those that cannot be read included."""
     from importlib import metadata
 
+    from genlab.catalogue import packaged
+
     found = [_file(path) for path in selection.files]
     for entry_point in metadata.entry_points(group="genlab"):
-        distribution = entry_point.dist.name if entry_point.dist else entry_point.module
+        distribution = packaged(entry_point).distribution
         if distribution != "genlab" and selection.allows(distribution, entry_point.name):
             found.append(_source(distribution, glance(entry_point.module, (HOOK,)), entry_point.load))
     return sorted(filter(None, found), key=lambda source: source.distribution)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from genlab.cli.tables import header, layer_table
 from genlab.folders import from_here
 from genlab.runs import record_json, timing_json
+from genlab.selection import selected
 from genlab.train.callbacks import Callback, Plan, Record
 from genlab.units import duration
 
@@ -136,9 +138,10 @@ class PlainDisplay(QuietDisplay):
         name = run.recipe.name if run.status == "completed" else from_here(run.directory)
         out()
         out("try next")
-        out(f"  genlab sample {name} -n 16 -o samples.png")
-        out(f"  genlab eval {name}")
-        out(f"  genlab plot all {name}")
+        same = "".join(f" {word}" for word in map(shlex.quote, selected().arguments()))  # plugins as here
+        out(f"  genlab sample {name} -n 16 -o samples.png{same}")
+        out(f"  genlab eval {name}{same}")
+        out(f"  genlab plot all {name}{same}")
         out(f"  python -c 'import genlab; print(genlab.load(\"{name}\").sample(16).shape)'")
 
 
