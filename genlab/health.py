@@ -20,6 +20,8 @@ from typing import Literal
 
 import genlab
 from genlab import folders
+from genlab.api import API_VERSION
+from genlab.errors import GenlabError
 
 Level = Literal["ok", "warning", "problem"]
 
@@ -43,6 +45,8 @@ def examine() -> list[Finding]:
     for about, look in _EXAMINATIONS.items():
         try:
             findings += look()
+        except GenlabError as error:
+            findings.append(Finding(about, " ".join(str(error).split()), "problem"))
         except Exception as error:  # whatever a broken library may raise
             said = " ".join(f"{type(error).__name__}: {error}".split())
             findings.append(Finding(about, said, "problem", "install genlab anew in a fresh environment"))
@@ -51,6 +55,7 @@ def examine() -> list[Finding]:
 
 def _system() -> Iterator[Finding]:
     yield Finding("genlab", f"{genlab.__version__} in {Path(genlab.__file__).parent}")
+    yield Finding("plugin API", API_VERSION)
     yield Finding("Python", f"{platform.python_version()}, {sys.executable}")
     yield Finding("platform", platform.platform())
 

@@ -29,6 +29,7 @@ from genlab.hooks import PROJECT, hooks_of
 from genlab.registry import OWN, Registry
 from genlab.selection import ALLOWED, STRICT, Selection, selected
 from genlab.single import PluginFile, Source, place_of, read_file
+from genlab.steady import unchanged
 from genlab.wording import suggest
 
 GROUP = PROJECT
@@ -76,7 +77,7 @@ class _Loaded:
 
     def add(self, distribution: str, version: str, name: str, load: Callable[[], object]) -> None:
         """Load one plugin: all of it, or, if anything is wrong, nothing."""
-        with self.registry.registering(distribution) as register, redirect_stdout(sys.stderr):
+        with self.registry.registering(distribution) as register, unchanged(), redirect_stdout(sys.stderr):
             module = load()
             check(module, distribution, genlab.__version__)
             hook = hooks_of(module, name)

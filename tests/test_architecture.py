@@ -24,6 +24,7 @@ LAYERS = [
         "hooks",
         "selection",
         "single",
+        "steady",
         "seeds",
         "source",
         "space",

@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import torch
 
 from genlab.catalogue import catalogue
 from genlab.cli import main
@@ -112,6 +113,22 @@ BROKEN = {
         "GENLAB_API = 1.0" + REGISTER.format(name="made"),
         "GENLAB_API = 1.0 is no text; a text is expected, as in '1.0'",
     ),
+    "changes the default dtype": (
+        "import torch\ntorch.set_default_dtype(torch.float64)\n" + REGISTER.format(name="made"),
+        "it changed torch's default dtype to torch.float64, for everybody; give tensors a dtype instead",
+    ),
+    "changes the default device": (
+        "import torch\ntorch.set_default_device('meta')\n" + REGISTER.format(name="made"),
+        "it changed torch's default device to meta, for everybody",
+    ),
+    "goes elsewhere": (
+        "import os\nos.chdir('/')\n" + REGISTER.format(name="made"),
+        "it changed the working directory to /, for everybody",
+    ),
+    "turns gradients off and fails": (
+        "import torch\ntorch.set_grad_enabled(False)\nraise KeyError('x')\n",
+        "KeyError: 'x'",
+    ),
     "misspells a hook": (
         PART + "@genlab.hookimpl\ndef genlab_regster(register):\n    register('made', Made)",
         "unknown hook 'genlab_regster'",
@@ -136,6 +153,7 @@ BROKEN = {
 def test_a_broken_plugin_leaves_nothing_behind_and_everything_else_works(
     code: str, cause: str, site: Site
 ) -> None:
+    here = Path.cwd()
     site.add("a-plugin", code)
     site.add("z-plugin", REGISTER.format(name="good"))
     plugins = site.load()
@@ -148,6 +166,9 @@ def test_a_broken_plugin_leaves_nothing_behind_and_everything_else_works(
     assert "\n" not in failure.cause
     assert "Traceback (most recent call last)" in failure.traceback
     assert recipe_from({**RECIPE, "encoder": "good"}, "r", registry=plugins.registry).encoder.use == "good"
+    assert (torch.get_default_dtype(), torch.get_default_device()) == (torch.float32, torch.device("cpu"))
+    assert torch.is_grad_enabled()
+    assert Path.cwd() == here
 
 
 def test_a_recipe_that_needs_a_broken_plugin_fails_with_its_cause(site: Site) -> None:
@@ -356,3 +377,12 @@ def test_inspect_of_what_is_broken_or_absent(site: Site, capsys: Captured) -> No
     assert err.startswith(
         "error: no plugin 'genlab-tini'; did you mean 'genlab-tiny'? installed: genlab, a-plugin"
     )
+
+
+def test_a_plugin_that_seeds_changes_no_random_number(site: Site) -> None:
+    site.add(
+        "a-plugin", "import random, torch\ntorch.manual_seed(1)\nrandom.seed(1)\n" + REGISTER.format(name="made")
+    )
+    state = torch.get_rng_state()
+    assert names(site.load()) == ["made", "mlp"]
+    assert torch.equal(torch.get_rng_state(), state)

@@ -8,7 +8,7 @@ hide or break them.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -111,9 +111,11 @@ class BrokenCommands:
     traceback: str
 
 
-def examine() -> Iterator[BrokenCommands]:
-    """Have every plugin add its commands, and say what is wrong with any."""
+def examine(failed: Collection[str]) -> Iterator[BrokenCommands]:
+    """Have every plugin add its commands, and say what is wrong with any but those that ``failed`` to load."""
     for source in _sources():
+        if source.distribution in failed:
+            continue
         try:
             source.group()
         except PluginError as error:

@@ -24,7 +24,10 @@ def command(json: AsJson = False) -> None:
 
     remedy = "`genlab plugins doctor` shows where"
     findings = examine()
-    findings += [Finding(f"plugin {one.distribution}", one.cause, "problem", remedy) for one in added.examine()]
+    failed = {f.about.removeprefix("plugin ") for f in findings if f.level == "problem"}
+    findings += [
+        Finding(f"plugin {one.distribution}", one.cause, "problem", remedy) for one in added.examine(failed)
+    ]
     counts = {level: sum(f.level == level for f in findings) for level in ("problem", "warning")}
     if json:
         typer.echo(json_module.dumps([asdict(finding) for finding in findings]))

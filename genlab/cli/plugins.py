@@ -99,7 +99,7 @@ def doctor(plugin: PluginFiles = None) -> None:
     for failure in plugins.failures:
         typer.echo(f"\n{failure.distribution}, entry point {failure.entry_point}: {failure.cause}\n")
         typer.echo(failure.traceback)
-    broken = list(examine())
+    broken = list(examine({failure.distribution for failure in plugins.failures}))
     for one in broken:
         typer.echo(f"\n{one.distribution}: {one.cause}\n")
         typer.echo(one.traceback)

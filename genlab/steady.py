@@ -1,0 +1,67 @@
+"""A block that must leave this process as it found it: what a plugin changes while it is loaded is put back."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from genlab.errors import PluginError
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """Something that holds for the whole process. read, write: get and put it back. remedy: what to do instead."""
+
+    name: str
+    read: Callable[[], Any]
+    write: Callable[[Any], object]
+    remedy: str
+
+
+def _set_device(device: torch.device) -> None:
+    # None is what nobody chose, which is read as the CPU.
+    torch.set_default_device(None if device == torch.device("cpu") else device)
+
+
+_SETTINGS = (
+    _Setting(
+        "torch's default dtype", torch.get_default_dtype, torch.set_default_dtype, "give tensors a dtype instead"
+    ),
+    _Setting("torch's default device", torch.get_default_device, _set_device, "genlab places models"),
+    _Setting(
+        "whether torch records gradients", torch.is_grad_enabled, torch.set_grad_enabled, "use torch.no_grad()"
+    ),
+    _Setting(
+        "torch's number of threads", torch.get_num_threads, torch.set_num_threads, "leave it to OMP_NUM_THREADS"
+    ),
+    _Setting("the working directory", os.getcwd, os.chdir, "begin paths with Path(__file__).parent"),
+)
+
+
+@contextmanager
+def unchanged() -> Iterator[None]:
+    """Put back what a block changes for the whole process, random states included.
+
+    Raises ``PluginError`` naming the first setting that was changed. Random states are put back in silence: who
+    seeds them means no harm.
+    """
+    before = [(setting, setting.read()) for setting in _SETTINGS]
+    state, drawn = random.getstate(), torch.get_rng_state()
+    changed: list[str] = []
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        torch.set_rng_state(drawn)
+        for setting, value in before:
+            if (now := setting.read()) != value:
+                setting.write(value)
+                changed.append(f"it changed {setting.name} to {now}, for everybody; {setting.remedy}")
+    if changed:
+        raise PluginError(changed[0])
