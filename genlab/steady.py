@@ -37,9 +37,6 @@ _SETTINGS = (
     _Setting(
         "whether torch records gradients", torch.is_grad_enabled, torch.set_grad_enabled, "use torch.no_grad()"
     ),
-    _Setting(
-        "torch's number of threads", torch.get_num_threads, torch.set_num_threads, "leave it to OMP_NUM_THREADS"
-    ),
     _Setting("the working directory", os.getcwd, os.chdir, "begin paths with Path(__file__).parent"),
 )
 
