@@ -23,7 +23,7 @@ from genlab.train.parameters import alike, flattened
 
 def build_data(recipe: Recipe, registry: Registry) -> DataSource:
     """Build the data source; no file is read yet."""
-    data = cast(DataSource, _part("data", recipe.data, (), registry))
+    data = cast(DataSource, build_part("data", recipe.data, (), registry))
     shape = getattr(data, "x_shape", None)
     if not isinstance(shape, tuple) or not shape or not all(isinstance(n, int) and n > 0 for n in shape):
         raise PartError(
@@ -61,17 +61,17 @@ def parameter_counts(recipe: Recipe, x_shape: tuple[int, ...], registry: Registr
 def _model_parts(
     recipe: Recipe, x_shape: tuple[int, ...], registry: Registry
 ) -> tuple[Encoder, Decoder, Prior, Likelihood]:
-    likelihood = cast(Likelihood, _part("likelihood", recipe.likelihood, (x_shape,), registry))
-    prior = cast(Prior, _part("prior", recipe.prior, (recipe.latent,), registry))
-    encoder = cast(Encoder, _part("encoder", recipe.encoder, (x_shape, recipe.latent), registry))
+    likelihood = cast(Likelihood, build_part("likelihood", recipe.likelihood, (x_shape,), registry))
+    prior = cast(Prior, build_part("prior", recipe.prior, (recipe.latent,), registry))
+    encoder = cast(Encoder, build_part("encoder", recipe.encoder, (x_shape, recipe.latent), registry))
     out_shape = decoder_out_shape(likelihood, x_shape)
-    decoder = cast(Decoder, _part("decoder", recipe.decoder, (recipe.latent, out_shape), registry))
+    decoder = cast(Decoder, build_part("decoder", recipe.decoder, (recipe.latent, out_shape), registry))
     return encoder, decoder, prior, likelihood
 
 
 def build_objective(recipe: Recipe, registry: Registry) -> Objective:
     """Build the objective."""
-    return cast(Objective, _part("objective", recipe.objective, (), registry))
+    return cast(Objective, build_part("objective", recipe.objective, (), registry))
 
 
 def build_optimizer(recipe: Recipe, params: Sequence[Parameter], registry: Registry, *, fused: bool) -> Optimizer:
@@ -81,12 +81,12 @@ def build_optimizer(recipe: Recipe, params: Sequence[Parameter], registry: Regis
     """
     elementwise = getattr(registry.get("optimizer", recipe.optimizer.use).cls, "elementwise", False)
     given = [flattened(params)] if elementwise and alike(params) else list(params)
-    return cast(Optimizer, _part("optimizer", recipe.optimizer, (given, fused), registry))
+    return cast(Optimizer, build_part("optimizer", recipe.optimizer, (given, fused), registry))
 
 
 def build_schedule(recipe: Recipe, registry: Registry) -> Schedule:
     """Build the learning-rate schedule."""
-    return cast(Schedule, _part("schedule", recipe.schedule, (), registry))
+    return cast(Schedule, build_part("schedule", recipe.schedule, (), registry))
 
 
 def build_trackers(recipe: Recipe, registry: Registry, folder: Path, step: int) -> list[Tracker]:
@@ -94,7 +94,7 @@ def build_trackers(recipe: Recipe, registry: Registry, folder: Path, step: int) 
     trackers: list[Tracker] = []
     try:
         for spec in recipe.trackers:
-            trackers.append(cast(Tracker, _part("tracker", spec, (folder, step), registry)))  # noqa: PERF401
+            trackers.append(cast(Tracker, build_part("tracker", spec, (folder, step), registry)))  # noqa: PERF401
     except BaseException:
         for tracker in trackers:
             tracker.close()
@@ -104,14 +104,18 @@ def build_trackers(recipe: Recipe, registry: Registry, folder: Path, step: int) 
 
 def build_search(spec: PartSpec, space: Space, folder: Path, seed: int, registry: Registry) -> Search:
     """Build the search of a sweep in ``folder``."""
-    return cast(Search, _part("search", spec, (space, folder, seed), registry))
+    return cast(Search, build_part("search", spec, (space, folder, seed), registry))
 
 
-def _part(kind: str, spec: PartSpec, positional: tuple[Any, ...], registry: Registry) -> Any:
+def build_part(kind: str, spec: PartSpec, positional: tuple[Any, ...], registry: Registry) -> Any:
+    """Build a part, and first those nested in it, from what the framework gives and a recipe's options.
+
+    Raises ``PartError`` naming it if it raises anything but a ``GenlabError``.
+    """
     part = registry.get(kind, spec.use)
     options = part.parse(spec.options)
     for name, nested_kind in part.nested.items():
-        options[name] = _part(nested_kind, PartSpec.of(options[name]), positional, registry)
+        options[name] = build_part(nested_kind, PartSpec.of(options[name]), positional, registry)
     try:
         return part.cls(*positional, **options)
     except GenlabError:

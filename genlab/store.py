@@ -55,11 +55,16 @@ class Config(BaseModel):
 
 
 def save(
-    folder: Path, model: LatentModel, metrics: Metrics, card: str, weights: Mapping[str, Tensor] | None = None
+    folder: Path,
+    model: LatentModel,
+    metrics: Metrics,
+    card: str,
+    weights: Mapping[str, Tensor] | None = None,
+    plugins: Plugins | None = None,
 ) -> None:
     """Write a bundle of a model, with its own weights or the given ones.
 
-    The one that was there is replaced only when the new one is whole.
+    plugins: that its parts come from; the installed ones if not given. The bundle that was there is replaced only when the new one is whole.
     Raises ``RunError`` if it cannot be written.
     """
     from safetensors.torch import save as to_bytes
@@ -75,7 +80,7 @@ def save(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         x_shape=model.x_shape,
         recipe=recipe.written(),
-        parts=portable(owners(recipe, installed())),
+        parts=portable(owners(recipe, plugins or installed())),
         weights_sha256=hashlib.sha256(data).hexdigest(),
         weights_bytes=len(data),
     )
@@ -141,8 +146,10 @@ def shipped_models() -> list[tuple[str, Path, str]]:
     ]
 
 
-def load_bundle(folder: Path, device: str = "auto") -> LatentModel:
+def load_bundle(folder: Path, device: str = "auto", plugins: Plugins | None = None) -> LatentModel:
     """Load a bundle folder: a model in eval mode with its ``recipe`` and ``metrics``.
+
+    plugins: that its parts come from; the installed ones if not given.
 
     Raises ``ModelError`` naming the file if one is missing, damaged or of a newer format.
     """
@@ -165,7 +172,7 @@ def load_bundle(folder: Path, device: str = "auto") -> LatentModel:
     if hashlib.sha256(weights).hexdigest() != config.weights_sha256:
         raise ModelError(f"{folder / WEIGHTS}: altered since it was written (SHA-256); copy the bundle again")
 
-    plugins = installed()
+    plugins = plugins or installed()
     where = resolve(device)
     recipe = _recipe(config, folder, plugins)
     model = build_model(recipe, config.x_shape, plugins.registry)

@@ -1,0 +1,127 @@
+"""Do a distribution's density and its samples say the same? In one dimension that can be checked by counting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, kl_divergence
+
+from genlab.testing.checking import Failed, Skipped
+
+DRAWS = 20_000
+POINTS = 20_001
+FEW = 300  # different values at most of a discrete variable: there are 256 of a byte
+TOLERANCE = 2e-3
+SIGMAS = 5.0
+KS = 2.5  # Kolmogorov's statistic times sqrt(n) exceeds this with probability 7e-6
+LogProb = Callable[[Tensor], Tensor]
+"""Maps N values ``(N,)`` to their log-densities ``(N,)``."""
+
+
+@dataclass(frozen=True)
+class OneDimensional:
+    """A distribution of one number. draws ``(N,)``: samples of it."""
+
+    log_prob: LogProb
+    draws: Tensor
+
+    @property
+    def values(self) -> Tensor | None:
+        """Its values if it is discrete, as far as they were drawn, in order; None if it is continuous."""
+        found = self.draws.unique()
+        return found if len(found) <= FEW else None
+
+
+def check_total(p: OneDimensional, what: str, mend: str) -> None:
+    """Raise ``Failed`` unless probabilities sum, or the density integrates, to one."""
+    values = p.values
+    if values is None:
+        grid, density = _density(p)
+        total = torch.trapezoid(density, grid).item()
+        slack = TOLERANCE
+    else:
+        total = p.log_prob(values).double().exp().sum().item()
+        slack = 100 / len(p.draws)  # values so rare that none was drawn
+    if not abs(total - 1) <= slack:
+        raise Failed(
+            expected=f"{'an integral' if values is None else 'a sum'} of 1 over {what}",
+            came=f"{total:.6g}",
+            mend=mend,
+        )
+
+
+def check_draws(p: OneDimensional, what: str) -> None:
+    """Raise ``Failed`` unless samples are distributed as the density says (Kolmogorov 1933, if continuous)."""
+    mend = "draw in sample() and rsample() from the very distribution that log_prob computes: same location, same scale"
+    values = p.values
+    if values is not None:
+        shares = (p.draws[:, None] == values).double().mean(0)
+        wanted = p.log_prob(values).double().exp()
+        slack = SIGMAS * (wanted * (1 - wanted).clamp(min=0) / len(p.draws)).sqrt() + TOLERANCE
+        worst = int(((shares - wanted).abs() - slack).argmax())
+        if (shares - wanted).abs()[worst] > slack[worst]:
+            raise Failed(
+                expected=f"{what} of which the value {values[worst]:.4g} has a share of {wanted[worst]:.4f}",
+                came=f"a share of {shares[worst]:.4f} in {len(p.draws):,} samples",
+                mend=mend,
+            )
+        return
+    grid, density = _density(p)
+    steps = 0.5 * (density[1:] + density[:-1]) * (grid[1:] - grid[:-1])
+    below = torch.cat([torch.zeros(1, dtype=torch.float64), steps.cumsum(0)])
+    draws = p.draws.double().sort().values
+    index = torch.searchsorted(grid, draws).clamp(1, len(grid) - 1)
+    share = (draws - grid[index - 1]) / (grid[index] - grid[index - 1])
+    wanted = below[index - 1] + share * (below[index] - below[index - 1])
+    found = (torch.arange(len(draws)) + 0.5) / len(draws)
+    distance = (wanted - found).abs().max().item()
+    if not distance <= KS / math.sqrt(len(draws)) + TOLERANCE:
+        raise Failed(
+            expected=f"{what} with the distribution that log_prob says",
+            came=f"{len(draws):,} samples whose distribution function is off by {distance:.3f} somewhere",
+            mend=mend,
+        )
+
+
+def _density(p: OneDimensional) -> tuple[Tensor, Tensor]:
+    """Return a grid of the whole line, fine where the samples are, and the density there, both ``(N,)`` float64."""
+    low, middle, high = p.draws.double().quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
+    width = (high - low).clamp(min=1e-6)
+    turn = torch.linspace(0, 1, POINTS + 2, dtype=torch.float64)[1:-1]
+    grid = middle + width * torch.tan(math.pi * (turn - 0.5))
+    try:
+        return grid, p.log_prob(grid.float()).double().exp().nan_to_num(nan=math.inf)
+    except ValueError as error:
+        said = str(error).partition("\n")[0]
+        raise Skipped(f"log_prob refuses values outside the support: {said}") from None
+
+
+def check_kl(q: Distribution, p: Distribution) -> None:
+    """Raise ``Failed`` unless KL(q || p) ``(B,)`` is not negative and is what samples say.
+
+    Raises ``Skipped`` if there is no closed form.
+    """
+    try:
+        kl = kl_divergence(q, p)
+    except NotImplementedError:
+        names = f"{type(q).__name__} and {type(p).__name__}"
+        raise Skipped(f"there is no closed form for {names}; training uses an estimate from samples") from None
+    mend = "correct the function given to torch.distributions.register_kl; without one, genlab estimates from samples"
+    if not (kl >= -1e-5).all():
+        raise Failed(expected="KL(q || p) >= 0", came=f"{kl.min().item():.4g}", mend=mend)
+    with torch.no_grad():
+        z = q.sample(torch.Size([DRAWS]))
+        terms = (q.log_prob(z) - p.log_prob(z)).double()
+    error = terms.std(0) / math.sqrt(DRAWS) + 1e-4 * (1 + kl.abs())
+    off = ((kl - terms.mean(0)).abs() / error).max().item()
+    if not off <= SIGMAS:
+        i = int(((kl - terms.mean(0)).abs() / error).argmax())
+        raise Failed(
+            expected=f"KL(q || p) of {terms.mean(0)[i]:.4f} +- {error[i]:.4f} nats, as {DRAWS:,} samples say",
+            came=f"{kl[i]:.4f}, which is {off:.0f} standard errors off",
+            mend=mend,
+        )

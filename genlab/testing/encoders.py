@@ -1,0 +1,244 @@
+"""What an encoder must do: x -> q(z|x)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from genlab.parts.priors import StandardNormal
+from genlab.precision import in_float32
+from genlab.testing import machines, modules, parts
+from genlab.testing.checking import Failed, Suite, check
+from genlab.testing.densities import DRAWS, OneDimensional, check_draws, check_kl, check_total
+from genlab.testing.module_subject import BF16, Case, ModuleSubject, uniform
+from genlab.testing.subject import BATCHES, LATENTS, X_SHAPES
+
+Shape = tuple[int, ...]
+INDEPENDENT = "return genlab.diagonal_normal(mean, log_var), or torch.distributions.Independent(..., 1)"
+
+
+class EncoderSubject(ModuleSubject):
+    """An encoder under test. x_shapes: that it is tried with; it may refuse some with a ValueError."""
+
+    kind: ClassVar[str] = "encoder"
+
+    def __init__(self, cls: type, x_shapes: Sequence[Shape] = X_SHAPES, /, **options: Any) -> None:
+        super().__init__(cls, **options)
+        self.x_shapes = x_shapes
+
+    def tried(self) -> Sequence[Case]:
+        """Every shape with the usual latent size."""
+        return [Case((tuple(shape), LATENTS[0]), tuple(shape), LATENTS[0]) for shape in self.x_shapes]
+
+    def inputs(self, case: Case, batch: int = 3) -> tuple[Tensor, ...]:
+        """Return x ``(B, *x_shape)`` in [0, 1)."""
+        return (uniform(batch, *case.x_shape),)
+
+    def step(self, module: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return a sample z ``(B, Z)`` and its log-density ``(B,)``."""
+        q = module(*inputs)
+        z = q.rsample()
+        return z, q.log_prob(z)
+
+    def steady(self, module: nn.Module, *inputs: Tensor) -> Tensor:
+        """Return the density of some z, the same for every example."""
+        q = module(*inputs)
+        density: Tensor = q.log_prob(torch.full(q.batch_shape + q.event_shape, 0.3))
+        return density
+
+    def halved(self, module: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Do what ``LatentModel.q`` does."""
+        with BF16.networks():
+            q = module(*inputs)
+        q = in_float32(q)
+        z = q.rsample()
+        return z, q.log_prob(z)
+
+    def loss(self, module: nn.Module, *inputs: Tensor) -> Tensor:
+        """Return a number that depends on every latent of a sample."""
+        return (module(*inputs).rsample() ** 2).sum()
+
+    def narrow(self) -> Distribution:
+        """Return q(z|x) of one example with one latent, its parameters moved a little."""
+        case = Case((self.case.x_shape, 1), self.case.x_shape, 1)
+        with torch.no_grad():
+            q: Distribution = self.moved(case).eval()(*self.inputs(case, 1))
+        return q
+
+    def one(self) -> OneDimensional:
+        """Return q(z|x) of one example, where z is one number."""
+        q = self.narrow()
+        with torch.no_grad():
+            draws = q.rsample(torch.Size([DRAWS])).flatten()
+        return OneDimensional(lambda z: q.log_prob(z[:, None, None]).flatten(), draws)
+
+
+@check("builds")
+def forward(subject: EncoderSubject) -> None:
+    """It maps a batch to a torch.distributions.Distribution."""
+    for case in subject.cases:
+        q = subject.module(case)(*subject.inputs(case, 2))
+        if not isinstance(q, Distribution):
+            raise Failed(
+                expected=f"a torch.distributions.Distribution ({case})", came=type(q).__name__, mend=INDEPENDENT
+            )
+
+
+def _expect(q: Distribution, batch: int, latent: int, case: Case, mend: str) -> None:
+    found = tuple(q.batch_shape), tuple(q.event_shape)
+    if found != ((batch,), (latent,)):
+        raise Failed(
+            expected=f"batch shape ({batch},) and event shape ({latent},) for x_shape {case.x_shape}, "
+            f"{batch} examples and {latent} latents",
+            came=f"batch shape {found[0]} and event shape {found[1]}",
+            mend=mend,
+        )
+
+
+@check("forward")
+def shapes(subject: EncoderSubject) -> None:
+    """For every shape of x that it takes, q(z|x) has batch shape (B,) and event shape (Z,)."""
+    for case in subject.cases:
+        q = subject.module(case)(*subject.inputs(case, 2))
+        _expect(q, 2, case.latent, case, INDEPENDENT)
+
+
+@check("shapes")
+def any_batch_size(subject: EncoderSubject) -> None:
+    """It works for one example and for an odd number of them.
+
+    The last batch of an epoch may be of any size.
+    """
+    for batch in BATCHES:
+        q = subject.module()(*subject.inputs(subject.case, batch))
+        mend = "leave the first axis alone: .flatten(1) and not .squeeze() or .view(-1, ...)"
+        _expect(q, batch, subject.case.latent, subject.case, mend)
+
+
+@check("shapes")
+def any_latent_size(subject: EncoderSubject) -> None:
+    """It makes as many latents as it is asked for, one included."""
+    for latent in (1, 2, 8):
+        case = Case((subject.case.x_shape, latent), subject.case.x_shape, latent)
+        q = subject.module(case)(*subject.inputs(case, 2))
+        _expect(q, 2, latent, case, "make the size of the last layer of `latent`, 2 * latent for mean and log_var")
+
+
+@check("shapes")
+def has_rsample(subject: EncoderSubject) -> None:
+    """q(z|x) has rsample, a sample through which gradients flow.
+
+    Without it the encoder could not be trained (Kingma & Welling 2014, section 2.4).
+    """
+    q = subject.module()(*subject.inputs(subject.case))
+    if not q.has_rsample:
+        raise Failed(
+            expected="a distribution with rsample",
+            came=f"{type(q).__name__}, which has none",
+            mend="return a reparameterised one: genlab.diagonal_normal(mean, log_var), or Normal, Laplace, "
+            "LogNormal ... in Independent",
+        )
+
+
+@check("shapes")
+def has_a_mean(subject: EncoderSubject) -> None:
+    """q(z|x) has a mean of shape (B, Z), which `encode` and the plots of the latent plane show."""
+    q = subject.module()(*subject.inputs(subject.case))
+    try:
+        came = f"shape {tuple(q.mean.shape)}"
+        right = q.mean.shape == q.batch_shape + q.event_shape and bool(q.mean.isfinite().all())
+    except NotImplementedError:
+        came, right = f"{type(q).__name__} has none", False
+    if not right:
+        raise Failed(
+            expected="a finite mean of shape (B, Z)",
+            came=came,
+            mend="define the property `mean` on your distribution; an average of samples will do",
+        )
+
+
+@check("any_latent_size", "samples_vary")
+def density_integrates_to_one(subject: EncoderSubject) -> None:
+    """With one latent, exp(log_prob) of q(z|x) integrates to 1.
+
+    Every estimate of log p(x) divides by q(z|x): what is missing there is missing from results.
+    """
+    check_total(subject.one(), "z", "keep the constants in log_prob: -log std - log(2 pi) / 2 of a normal")
+
+
+@check("density_integrates_to_one")
+def samples_follow_the_density(subject: EncoderSubject) -> None:
+    """With one latent, 20,000 samples of q(z|x) are distributed as log_prob says."""
+    check_draws(subject.one(), "samples of z")
+
+
+@check("samples_follow_the_density")
+def kl_is_what_samples_say(subject: EncoderSubject) -> None:
+    """KL(q || p) to the standard normal, where it has a closed form, is >= 0 and agrees with samples.
+
+    Within five standard errors of 20,000 samples.
+    """
+    with torch.no_grad():
+        q = subject.moved().eval()(*subject.inputs(subject.case, 2))
+        check_kl(q, StandardNormal(subject.case.latent)())
+
+
+def _noise_reaches(subject: EncoderSubject) -> tuple[Tensor, Tensor]:
+    module, inputs = subject.module().eval(), subject.inputs(subject.case, 2)
+    with torch.no_grad():
+        q = module(*inputs)
+        return q.rsample(), q.rsample()
+
+
+@check("has_rsample", "repeats_itself_under_a_seed")
+def samples_vary(subject: EncoderSubject) -> None:
+    """Two samples of q(z|x) differ, and so do those of two equal examples.
+
+    An encoder that returns a point is no posterior: its density is infinite there.
+    """
+    first, second = _noise_reaches(subject)
+    if not first.isfinite().all() or (first == second).all():
+        raise Failed(
+            expected="two different, finite samples of z",
+            came="the same twice" if first.isfinite().all() else "values that are not finite",
+            mend="keep the standard deviation away from zero: return log_var unclamped, or std = softplus(...) + 1e-3",
+        )
+
+
+CHECKS = (
+    parts.registers,
+    parts.says_what_it_is,
+    modules.builds,
+    forward,
+    shapes,
+    any_batch_size,
+    any_latent_size,
+    has_rsample,
+    has_a_mean,
+    modules.computes_in_float32.after("has_rsample"),
+    modules.same_seed_same_weights,
+    modules.leaves_the_seed_alone,
+    modules.repeats_itself_under_a_seed.after("has_rsample"),
+    modules.eval_mode_is_steady,
+    modules.leaves_its_mode_alone.after("has_rsample"),
+    modules.leaves_its_input_alone.after("has_rsample"),
+    modules.treats_each_example_alone,
+    modules.gradients_reach_every_parameter.after("has_rsample"),
+    samples_vary,
+    density_integrates_to_one,
+    samples_follow_the_density,
+    kl_is_what_samples_say,
+    modules.does_not_make_the_host_wait.after("has_rsample"),
+    machines.moves_to_another_device,
+    machines.bears_half_precision.after("has_rsample"),
+    machines.compiles_whole.after("has_rsample"),
+    machines.state_is_tensors,
+    machines.is_the_same_after_saving.after("has_rsample"),
+    parts.options_survive_a_recipe,
+    parts.schema_accepts_its_options,
+)
+ENCODER = Suite("encoder", EncoderSubject, CHECKS)

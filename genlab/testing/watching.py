@@ -1,0 +1,69 @@
+"""What happens beneath a part: the operations that torch carries out for it, watched one by one."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from genlab.testing.checking import OWN, TORCH
+
+# The result of each is a number for Python, or has a shape that depends on values: either way the host must wait.
+WAITS = {
+    "_local_scalar_dense", "_unique2", "bincount", "equal", "is_nonzero", "item", "masked_select", "nonzero",
+    "unique_consecutive", "unique_dim",
+}  # fmt: skip
+BY_MASK = {"index", "index_put", "index_put_", "_index_put_impl_"}
+
+
+class HostWaits(TorchDispatchMode):
+    """Notes where the host would wait for a device. ``found``: each place and the operation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Carry out one operation."""
+        name = str(func._schema.name).partition("::")[2]
+        masks = [a for a in tree_leaves(args[1:]) if isinstance(a, Tensor) and a.dtype == torch.bool]
+        if name in WAITS or (name in BY_MASK and masks):
+            self.found.append(f"{name} {place()}".strip())
+        return func(*args, **(kwargs or {}))
+
+
+class Strays(TorchDispatchMode):
+    """Notes operations on tensors of which some lie on the meta device and some were left on the CPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Carry out one operation."""
+        given = [a for a in tree_leaves((args, kwargs)) if isinstance(a, Tensor)]
+        # A single number may lie on the CPU: every device takes those.
+        strays = [a for a in given if not a.is_meta and a.ndim]
+        if strays and any(a.is_meta for a in given):
+            name = str(func._schema.name).partition("::")[2]
+            self.found.append(f"{name} of a tensor {tuple(strays[0].shape)} on {strays[0].device} {place()}".strip())
+        return func(*args, **(kwargs or {}))
+
+
+def place() -> str:
+    """Return the innermost line that is neither torch's nor this package's: ``"at encoder.py:12: code"``."""
+    for frame in reversed(traceback.extract_stack()):
+        parents = Path(frame.filename).parents
+        if OWN not in parents and TORCH not in parents:
+            return f"at {frame.filename}:{frame.lineno}: {frame.line}"
+    return ""

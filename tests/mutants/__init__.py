@@ -1,0 +1,1 @@
+"""Parts with one mistake each, by the check that is to find it."""
