@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import pytest
 
+from genlab.testing.decoders import DECODER
 from genlab.testing.encoders import ENCODER
-from tests.mutants import encoders
+from genlab.testing.likelihoods import LIKELIHOOD
+from genlab.testing.objectives import OBJECTIVE
+from genlab.testing.priors import PRIOR
+from tests.mutants import decoders, encoders, likelihoods, objectives, priors
 
-KITS = {"encoder": (ENCODER, encoders.MUTANTS)}
+KITS = {
+    "encoder": (ENCODER, encoders.MUTANTS),
+    "decoder": (DECODER, decoders.MUTANTS),
+    "prior": (PRIOR, priors.MUTANTS),
+    "likelihood": (LIKELIHOOD, likelihoods.MUTANTS),
+    "objective": (OBJECTIVE, objectives.MUTANTS),
+}
 EACH = [(kind, check) for kind, (_, mutants) in KITS.items() for check in mutants]
 
 

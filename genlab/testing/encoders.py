@@ -221,7 +221,7 @@ CHECKS = (
     has_a_mean,
     modules.computes_in_float32.after("has_rsample"),
     modules.same_seed_same_weights,
-    modules.leaves_the_seed_alone,
+    modules.leaves_the_seed_alone.after("has_rsample"),
     modules.repeats_itself_under_a_seed.after("has_rsample"),
     modules.eval_mode_is_steady,
     modules.leaves_its_mode_alone.after("has_rsample"),

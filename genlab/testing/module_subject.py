@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 
 from genlab.precision import Precision
+from genlab.seeds import seeded
 from genlab.testing.checking import Skipped
 from genlab.testing.subject import LATENTS, X_SHAPES, PartSubject, refuses
 
@@ -72,7 +73,7 @@ class ModuleSubject(PartSubject, ABC):
     def takes(self, case: Case) -> bool:
         """Whether it can be built so; one that fails there is not said to refuse it."""
         try:
-            with torch.random.fork_rng():
+            with seeded(0, torch.device("cpu")):
                 self.build(*case.given)
         except Exception as error:
             return not refuses(error)

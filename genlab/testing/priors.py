@@ -1,0 +1,166 @@
+"""What a prior must do: p(z)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from genlab.distributions import diagonal_normal
+from genlab.testing import machines, modules, parts
+from genlab.testing.checking import Failed, Suite, check
+from genlab.testing.densities import DRAWS, OneDimensional, check_draws, check_kl, check_total
+from genlab.testing.module_subject import Case, ModuleSubject, noise
+from genlab.testing.subject import LATENTS, X_SHAPES
+
+
+class PriorSubject(ModuleSubject):
+    """A prior under test."""
+
+    kind: ClassVar[str] = "prior"
+
+    def tried(self) -> Sequence[Case]:
+        """The usual latent size; one that a prior refuses is another check's matter."""
+        return [Case((latent,), X_SHAPES[0], latent) for latent in LATENTS[:1]]
+
+    def inputs(self, case: Case, batch: int = 3) -> tuple[Tensor, ...]:
+        """Return z ``(B, Z)``."""
+        return (noise(batch, case.latent),)
+
+    def step(self, module: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return the log-density of z, ``(B,)``, and samples ``(2, Z)``."""
+        p = module()
+        return p.log_prob(*inputs), p.sample(torch.Size([2]))
+
+    def loss(self, module: nn.Module, *inputs: Tensor) -> Tensor:
+        """Return the log-density of a batch."""
+        density: Tensor = module().log_prob(*inputs)
+        return density.sum()
+
+    def one(self) -> OneDimensional:
+        """Return p(z) where z is one number."""
+        with torch.no_grad():
+            p: Distribution = self.moved(Case((1,), X_SHAPES[0], 1)).eval()()
+            draws = p.sample(torch.Size([DRAWS])).flatten()
+        return OneDimensional(lambda z: p.log_prob(z[:, None]).detach(), draws)
+
+
+@check("builds")
+def forward(subject: PriorSubject) -> None:
+    """Called with nothing, it returns a torch.distributions.Distribution."""
+    p = subject.module()()
+    if not isinstance(p, Distribution):
+        raise Failed(
+            expected="a torch.distributions.Distribution",
+            came=type(p).__name__,
+            mend="return the distribution itself, not a sample or its parameters",
+        )
+
+
+def _expect(p: Distribution, latent: int, mend: str) -> None:
+    found = tuple(p.batch_shape), tuple(p.event_shape)
+    if found != ((), (latent,)):
+        raise Failed(
+            expected=f"batch shape () and event shape ({latent},)",
+            came=f"batch shape {found[0]} and event shape {found[1]}",
+            mend=mend,
+        )
+
+
+@check("forward")
+def shapes(subject: PriorSubject) -> None:
+    """p(z) has batch shape () and event shape (Z,): one distribution over all latents."""
+    mend = "make an event of the latents: torch.distributions.Independent(..., 1)"
+    _expect(subject.module()(), subject.case.latent, mend)
+
+
+@check("shapes")
+def any_latent_size(subject: PriorSubject) -> None:
+    """It works for as many latents as it is told, one included."""
+    for latent in (1, 2, 8):
+        p = subject.module(Case((latent,), X_SHAPES[0], latent))()
+        _expect(p, latent, "make sizes of `latent`")
+
+
+@check("any_latent_size")
+def can_be_sampled(subject: PriorSubject) -> None:
+    """sample((N,)) returns N finite latents, all different, and log_prob a number for each of them.
+
+    `genlab sample` begins with it.
+    """
+    p = subject.module()()
+    z = p.sample(torch.Size([7]))
+    wanted = (7, subject.case.latent)
+    if tuple(z.shape) != wanted or not z.isfinite().all() or len(z.unique(dim=0)) < len(z):
+        same = ", finite, some the same" if z.isfinite().all() else ", not finite"
+        raise Failed(
+            expected=f"different, finite latents of shape {wanted}",
+            came=f"{tuple(z.shape)}{same}",
+            mend="let sample() draw anew for each of the sample shape's elements",
+        )
+    density = p.log_prob(z)
+    if tuple(density.shape) != (7,):
+        raise Failed(
+            expected="log-densities of shape (7,)",
+            came=str(tuple(density.shape)),
+            mend="sum over the latents in log_prob; Independent(..., 1) does",
+        )
+
+
+@check("can_be_sampled")
+def density_integrates_to_one(subject: PriorSubject) -> None:
+    """With one latent, exp(log_prob) integrates to 1.
+
+    What is missing there is missing from every bound and every estimate of log p(x).
+    """
+    check_total(subject.one(), "z", "keep the constants in log_prob: -log std - log(2 pi) / 2 of a normal")
+
+
+@check("density_integrates_to_one")
+def samples_follow_the_density(subject: PriorSubject) -> None:
+    """With one latent, 20,000 samples are distributed as log_prob says."""
+    check_draws(subject.one(), "samples of z")
+
+
+@check("samples_follow_the_density")
+def kl_is_what_samples_say(subject: PriorSubject) -> None:
+    """KL(q || p) of diagonal normals q, where it has a closed form, is >= 0 and agrees with samples.
+
+    Within five standard errors of 20,000 samples.
+    """
+    latent = subject.case.latent
+    q = diagonal_normal(noise(2, latent), 0.5 * noise(2, latent, seed=2))
+    with torch.no_grad():
+        check_kl(q, subject.moved().eval()())
+
+
+CHECKS: tuple[Any, ...] = (
+    parts.registers,
+    parts.says_what_it_is,
+    modules.builds,
+    forward,
+    shapes,
+    any_latent_size,
+    can_be_sampled,
+    modules.computes_in_float32,
+    modules.same_seed_same_weights,
+    modules.leaves_the_seed_alone,
+    modules.repeats_itself_under_a_seed,
+    modules.eval_mode_is_steady,
+    modules.leaves_its_mode_alone,
+    modules.gradients_reach_every_parameter,
+    density_integrates_to_one,
+    samples_follow_the_density,
+    kl_is_what_samples_say,
+    modules.does_not_make_the_host_wait,
+    machines.moves_to_another_device,
+    machines.compiles_whole,
+    machines.state_is_tensors,
+    machines.is_the_same_after_saving,
+    parts.options_survive_a_recipe,
+    parts.schema_accepts_its_options,
+)
+PRIOR = Suite("prior", PriorSubject, CHECKS)

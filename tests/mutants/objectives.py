@@ -1,0 +1,129 @@
+"""Objectives with one mistake each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import torch
+from pydantic import AfterValidator, Field
+from torch import Tensor
+from torch.distributions import kl_divergence
+from torch.nn import functional as F
+
+from genlab import LatentModel, Terms
+from genlab.parts.objectives import ELBO
+from tests.mutants.making import Mutant, altered
+from tests.mutants.modules import common
+
+
+class Unannotated(ELBO):
+    """An option without a type."""
+
+    def __init__(self, *, scale=1) -> None:  # type: ignore[no-untyped-def]
+        super().__init__()
+
+
+class Doubling(ELBO):
+    """An option that doubles each time it is read."""
+
+    def __init__(self, *, scale: Annotated[int, AfterValidator(lambda w: 2 * w)] = 8) -> None:
+        super().__init__()
+
+
+class Misdescribed(ELBO):
+    """An option whose schema refuses its default."""
+
+    def __init__(self, *, scale: Annotated[int, Field(json_schema_extra={"maximum": 4})] = 8) -> None:
+        super().__init__()
+
+
+class Unbuildable(ELBO):
+    """Fails when it is built."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = "1"
+
+
+def bend(self: Any, own: Any, factor: Any, model: LatentModel, x: Tensor) -> Terms:
+    terms: Terms = own(model, x)
+    return Terms((terms.loss * factor).squeeze(), terms.logs)
+
+
+def unreduced(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
+    q = model.q(x)
+    return Terms(kl_divergence(q, model.prior()) - model.p(q.rsample()).log_prob(x))
+
+
+def spread(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
+    terms: Terms = own(model, x)
+    if self.training:
+        return Terms(terms.loss, terms.logs | {"spread": x.flatten(1).sum(1).std()})
+    return terms
+
+
+def renamed(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
+    terms: Terms = own(model, x)
+    return Terms(terms.loss, {"loss": terms.loss})
+
+
+def summed(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
+    terms: Terms = own(model, x)
+    return Terms(terms.loss * len(x), terms.logs)
+
+
+def clamped(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
+    with torch.no_grad():
+        next(model.parameters()).clamp_(-0.05, 0.05)
+    terms: Terms = own(model, x)
+    return terms
+
+
+def centred(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
+    terms: Terms = own(model, x.clamp_(0.1, 0.9))
+    return terms
+
+
+def autocast_on(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
+    terms: Terms = own(model, x)
+    with model.precision.networks():
+        loss = F.linear(terms.loss.view(1, 1), torch.ones(1, 1, device=x.device))
+    return Terms(loss.view(()), terms.logs)
+
+
+def weighted(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
+    terms: Terms = own(model, x)
+    return Terms(terms.loss * self.weight, terms.logs)
+
+
+def weighted_in_training(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
+    terms: Terms = own(model, x)
+    return Terms(terms.loss * self.weight, terms.logs) if self.training else terms
+
+
+MUTANTS: dict[str, Mutant] = common(ELBO, bend) | {
+    "registers": Mutant(Unannotated, "an option without a type"),
+    "builds": Mutant(Unbuildable, "a TypeError in __init__"),
+    "forward": altered(ELBO, "returns the loss", forward=lambda self, own, model, x: own(model, x).loss),
+    "shapes": altered(ELBO, "a loss for each example", forward=unreduced),
+    "any_batch_size": altered(ELBO, "a standard deviation over the batch", forward=spread),
+    "names_its_logs": altered(ELBO, "a log called loss", forward=renamed),
+    "is_a_mean_over_the_batch": altered(ELBO, "a sum over the batch", forward=summed),
+    "leaves_its_input_alone": altered(ELBO, "clamps x in place", forward=centred),
+    "leaves_its_model_alone": altered(ELBO, "clamps the model's weights", forward=clamped),
+    "evaluates_alike_at_every_step": altered(
+        ELBO,
+        "a weight that rises in eval mode too",
+        at_step=lambda self, own, step: self.weight.fill_(min(1.0, step / 1000)),
+        forward=weighted,
+    ),
+    "depends_on_the_step_alone": altered(
+        ELBO,
+        "counts calls of at_step",
+        at_step=lambda self, own, step: self.weight.mul_(0.9),
+        forward=weighted_in_training,
+    ),
+    "bears_half_precision": altered(ELBO, "reduces under autocast", forward=autocast_on),
+    "options_survive_a_recipe": Mutant(Doubling, "an option that doubles when it is read"),
+    "schema_accepts_its_options": Mutant(Misdescribed, "a schema that refuses the default"),
+}
