@@ -69,11 +69,11 @@ class EncoderSubject(ModuleSubject):
             q: Distribution = self.moved(case).eval()(*self.inputs(case, 1))
         return q
 
-    def one(self) -> OneDimensional:
-        """Return q(z|x) of one example, where z is one number."""
+    def one(self, how: str = "rsample") -> OneDimensional:
+        """Return q(z|x) of one example, where z is one number, drawn with ``rsample`` or ``sample``."""
         q = self.narrow()
         with torch.no_grad():
-            draws = q.rsample(torch.Size([DRAWS])).flatten()
+            draws = getattr(q, how)(torch.Size([DRAWS])).flatten()
         return OneDimensional(lambda z: q.log_prob(z[:, None, None]).flatten(), draws)
 
 
@@ -161,7 +161,7 @@ def has_a_mean(subject: EncoderSubject) -> None:
         )
 
 
-@check("any_latent_size", "samples_vary")
+@check("any_latent_size", "eval_mode_is_steady", "samples_vary")
 def density_integrates_to_one(subject: EncoderSubject) -> None:
     """With one latent, exp(log_prob) of q(z|x) integrates to 1.
 
@@ -172,8 +172,9 @@ def density_integrates_to_one(subject: EncoderSubject) -> None:
 
 @check("density_integrates_to_one")
 def samples_follow_the_density(subject: EncoderSubject) -> None:
-    """With one latent, 20,000 samples of q(z|x) are distributed as log_prob says."""
-    check_draws(subject.one(), "samples of z")
+    """With one latent, 20,000 samples of q(z|x) are distributed as log_prob says, from rsample and from sample."""
+    for how in ("rsample", "sample"):
+        check_draws(subject.one(how), f"{how}s of z")
 
 
 @check("samples_follow_the_density")

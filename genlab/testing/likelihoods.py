@@ -153,7 +153,7 @@ def can_be_sampled(subject: LikelihoodSubject) -> None:
             )
 
 
-@check("can_be_sampled", "samples_follow_the_density")
+@check("any_batch_size", "samples_follow_the_density")
 def mean_is_what_samples_say(subject: LikelihoodSubject) -> None:
     """`mean` has the shape of x and is the average of draws, within five standard errors.
 
@@ -214,7 +214,7 @@ def bears_a_confident_decoder(subject: LikelihoodSubject) -> None:
             )
 
 
-@check("can_be_sampled")
+@check("can_be_sampled", "eval_mode_is_steady", "leaves_its_input_alone")
 def probabilities_add_up_to_one(subject: LikelihoodSubject) -> None:
     """The probabilities of all values of an x of one element sum, or their density integrates, to 1.
 

@@ -62,7 +62,8 @@ class FullWidth(MLPDecoder):
     def forward(self, z: Tensor) -> Tensor:
         h = self.net(z)
         out = z.new_zeros(len(z), math.prod(self.out_shape))
-        return out.index_copy(1, torch.arange(out.shape[1], device=z.device), h).unflatten(1, self.out_shape)
+        index = torch.arange(out.shape[1], device=z.device).expand_as(out)
+        return out.scatter(1, index, h).unflatten(1, self.out_shape)
 
 
 def bend(self: Any, own: Any, factor: Any, z: Tensor) -> Tensor:
@@ -78,7 +79,7 @@ MUTANTS: dict[str, Mutant] = common(MLPDecoder, bend) | {
     "any_batch_size": altered(MLPDecoder, "squeezes a batch of one away", forward=lambda self, own, z: own(z).squeeze(0)),
     "any_latent_size": Mutant(ThreeLatents, "three latents, whatever is asked for"),
     "is_unconstrained": altered(MLPDecoder, "a final sigmoid", forward=lambda self, own, z: own(z).sigmoid()),
-    "leaves_its_input_alone": altered(MLPDecoder, "clamps z in place", forward=lambda self, own, z: own(z.clamp_(-0.5, 0.5))),
+    "leaves_its_input_alone": altered(MLPDecoder, "scales z in place", forward=lambda self, own, z: own(z.mul_(0.5))),
     "treats_each_example_alone": altered(
         MLPDecoder, "subtracts the batch's mean", forward=lambda self, own, z: own(z) - z.mean()
     ),

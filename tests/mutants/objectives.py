@@ -57,9 +57,10 @@ def unreduced(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
 
 def spread(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
     terms: Terms = own(model, x)
-    if self.training:
-        return Terms(terms.loss, terms.logs | {"spread": x.flatten(1).sum(1).std()})
-    return terms
+    if not self.training:
+        return terms
+    on = x.flatten(1).sum(1)
+    return Terms(terms.loss, terms.logs | {"spread": ((on - on.mean()) ** 2).sum() / (len(x) - 1.0)})
 
 
 def renamed(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:

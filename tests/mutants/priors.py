@@ -54,8 +54,8 @@ class ThreeLatents(StandardNormal):
 class OnePoint(StandardDiagonalNormal):
     """Draws one z and repeats it."""
 
-    def rsample(self, sample_shape: Any = ()) -> Tensor:
-        return super().rsample().expand(*sample_shape, *self.event_shape)
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        return super().sample().expand(*sample_shape, *self.event_shape)
 
 
 class Unnormalised(StandardDiagonalNormal):
@@ -68,8 +68,8 @@ class Unnormalised(StandardDiagonalNormal):
 class Wide(StandardDiagonalNormal):
     """Draws with twice the standard deviation that it says."""
 
-    def rsample(self, sample_shape: Any = ()) -> Tensor:
-        return 2 * super().rsample(sample_shape)
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        return 2 * super().sample(sample_shape)
 
 
 class NoKL(DiagonalNormal):
