@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import pytest
 
-from genlab.testing.decoders import DECODER
-from genlab.testing.encoders import ENCODER
-from genlab.testing.likelihoods import LIKELIHOOD
-from genlab.testing.objectives import OBJECTIVE
-from genlab.testing.priors import PRIOR
-from tests.mutants import decoders, encoders, likelihoods, objectives, priors
+from genlab.testing import SUITES
+from tests.mutants import (
+    commands,
+    decoders,
+    encoders,
+    likelihoods,
+    objectives,
+    optimizers,
+    priors,
+    schedules,
+    searches,
+    sources,
+    trackers,
+)
 
-KITS = {
-    "encoder": (ENCODER, encoders.MUTANTS),
-    "decoder": (DECODER, decoders.MUTANTS),
-    "prior": (PRIOR, priors.MUTANTS),
-    "likelihood": (LIKELIHOOD, likelihoods.MUTANTS),
-    "objective": (OBJECTIVE, objectives.MUTANTS),
+MUTANTS = {
+    "data": sources.MUTANTS,
+    "encoder": encoders.MUTANTS,
+    "decoder": decoders.MUTANTS,
+    "prior": priors.MUTANTS,
+    "likelihood": likelihoods.MUTANTS,
+    "objective": objectives.MUTANTS,
+    "optimizer": optimizers.MUTANTS,
+    "schedule": schedules.MUTANTS,
+    "tracker": trackers.MUTANTS,
+    "search": searches.MUTANTS,
+    "command": commands.MUTANTS,
 }
+KITS = {kind: (SUITES[kind], mutants) for kind, mutants in MUTANTS.items()}
 EACH = [(kind, check) for kind, (_, mutants) in KITS.items() for check in mutants]
 
 

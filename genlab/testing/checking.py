@@ -94,8 +94,9 @@ class Session:
 
     def _made(self, made: Check) -> Result:
         for need in made.needs:
-            if need in self.checks and self.result(need).outcome != "passed":
-                return Result(made.name, "skipped", reason=f"it builds on {need!r}, which has not passed")
+            if need in self.checks and (found := self.result(need).outcome) != "passed":
+                came = "failed" if found == "failed" else "was skipped"
+                return Result(made.name, "skipped", reason=f"it builds on {need!r}, which {came}")
         try:
             with seeded(0, torch.device("cpu")), torch.enable_grad():
                 made.run(self.subject)

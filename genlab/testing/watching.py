@@ -19,14 +19,19 @@ WAITS = {
     "_local_scalar_dense", "_unique2", "bincount", "equal", "is_nonzero", "item", "masked_select", "nonzero",
     "unique_consecutive", "unique_dim",
 }  # fmt: skip
+DISPATCH = {Path(__file__).name, "_compile.py", "_python_dispatch.py", "eval_frame.py"}  # what leads here
 BY_MASK = {"index", "index_put", "index_put_", "_index_put_impl_"}
 
 
 class HostWaits(TorchDispatchMode):
-    """Notes where the host would wait for a device. ``found``: each place and the operation."""
+    """Notes where the host would wait for a device. ``found``: each place and the operation.
 
-    def __init__(self) -> None:
+    direct: only if it is a part itself that asks for it, not a function of torch's that it calls.
+    """
+
+    def __init__(self, *, direct: bool = False) -> None:
         super().__init__()
+        self.direct = direct
         self.found: list[str] = []
 
     def __torch_dispatch__(
@@ -35,7 +40,7 @@ class HostWaits(TorchDispatchMode):
         """Carry out one operation."""
         name = str(func._schema.name).partition("::")[2]
         masks = [a for a in tree_leaves(args[1:]) if isinstance(a, Tensor) and a.dtype == torch.bool]
-        if name in WAITS or (name in BY_MASK and masks):
+        if (name in WAITS or (name in BY_MASK and masks)) and not (self.direct and by_torch()):
             self.found.append(f"{name} {place()}".strip())
         return func(*args, **(kwargs or {}))
 
@@ -60,10 +65,19 @@ class Strays(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+def by_torch() -> bool:
+    """Whether the operation at hand was asked for by a function of torch's own."""
+    frames = (Path(frame.filename) for frame in reversed(traceback.extract_stack()))
+    caller = next(path for path in frames if path.name not in DISPATCH)
+    return TORCH in caller.parents
+
+
 def place() -> str:
-    """Return the innermost line that is neither torch's nor this package's: ``"at encoder.py:12: code"``."""
+    """Return the innermost line of a part, ``"at encoder.py:12: code"``; empty if torch was called from here."""
     for frame in reversed(traceback.extract_stack()):
         parents = Path(frame.filename).parents
+        if OWN in parents and Path(frame.filename).name != Path(__file__).name:
+            break
         if OWN not in parents and TORCH not in parents:
             return f"at {frame.filename}:{frame.lineno}: {frame.line}"
     return ""

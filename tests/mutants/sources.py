@@ -1,0 +1,101 @@
+"""Data sources with one mistake each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import torch
+from pydantic import AfterValidator, Field
+from torch import Tensor
+
+from genlab import Examples
+from genlab.interfaces import SplitName
+from genlab.parts.bars import Bars
+from tests.mutants.making import Mutant, altered
+
+
+class Small(Bars):
+    """Few bars."""
+
+    def __init__(self) -> None:
+        super().__init__(size=4, examples=50)
+
+
+class Unannotated(Bars):
+    """An option without a type."""
+
+    def __init__(self, *, size=4) -> None:  # type: ignore[no-untyped-def]
+        super().__init__(size=size)
+
+
+class Doubling(Bars):
+    """An option that doubles each time it is read."""
+
+    def __init__(self, *, size: Annotated[int, AfterValidator(lambda w: 2 * w)] = 4) -> None:
+        super().__init__(size=size)
+
+
+class Misdescribed(Bars):
+    """An option whose schema refuses its default."""
+
+    def __init__(self, *, size: Annotated[int, Field(json_schema_extra={"maximum": 2})] = 4) -> None:
+        super().__init__(size=size)
+
+
+class Shapeless(Small):
+    """Learns its shape when it is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.x_shape
+
+    def split(self, name: SplitName) -> Examples:
+        self.x_shape = (1, 4, 4)
+        return super().split(name)
+
+
+def shuffled(self: Any, own: Any, name: SplitName) -> Examples:
+    examples = own(name)
+    order = torch.randperm(len(examples))
+    return Examples(examples.x[order], examples.label[order])
+
+
+def unlabelled(self: Any, own: Any, name: SplitName) -> Examples:
+    examples: Examples = own(name)
+    return examples if name == "train" else Examples(examples.x)
+
+
+def normalised(self: Any, own: Any, x: Tensor) -> Tensor:
+    prepared: Tensor = own(x)
+    return prepared - prepared.mean()
+
+
+def in_place(self: Any, own: Any, x: Tensor) -> Tensor:
+    prepared: Tensor = own(x)
+    x.zero_()
+    return prepared
+
+
+def on_the_cpu(self: Any, own: Any, x: Tensor) -> Tensor:
+    prepared: Tensor = own(x)
+    return prepared * torch.ones(4)
+
+
+MUTANTS: dict[str, Mutant] = {
+    "registers": Mutant(Unannotated, "an option without a type"),
+    "says_what_it_is": Mutant(type("Nameless", (Small,), {}), "no docstring"),
+    "builds": Mutant(Shapeless, "no x_shape before it is read"),
+    "reads_its_splits": altered(
+        Small, "flattens its images", split=lambda self, own, name: Examples(own(name).x.flatten(1), own(name).label)
+    ),
+    "gives_the_same_every_time": altered(Small, "shuffles by the global state", split=shuffled),
+    "keeps_its_splits_apart": altered(Small, "test is train", split=lambda self, own, name: own("train")),
+    "labels_its_examples": altered(Small, "labels in train alone", split=unlabelled),
+    "prepares_float32": altered(Small, "prepares float64", prepare=lambda self, own, x: own(x).double()),
+    "prepares_each_example_alone": altered(Small, "subtracts the batch's mean", prepare=normalised),
+    "leaves_stored_examples_alone": altered(Small, "prepares in place", prepare=in_place),
+    "prepares_on_any_device": altered(Small, "a constant on the CPU", prepare=on_the_cpu),
+    "says_where_it_is_from": altered(Small, "an origin of two lines", fetch=lambda self, own: "made\nhere"),
+    "options_survive_a_recipe": Mutant(Doubling, "an option that doubles when it is read"),
+    "schema_accepts_its_options": Mutant(Misdescribed, "a schema that refuses the default"),
+}

@@ -1,0 +1,112 @@
+"""Trackers with one mistake each: of a small one, because the built-in one needs another package."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from pydantic import AfterValidator, Field
+
+from genlab import Tracker
+from tests.mutants.making import Mutant, altered
+
+
+class Lines(Tracker):
+    """Writes a line of JSON for each evaluation."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self.path, self.lines, self.folder = folder / "lines" / "lines.jsonl", 0, folder
+        self.path.parent.mkdir(exist_ok=True)
+
+    def log(self, step: int, epoch: int, metrics: Mapping[str, float]) -> None:
+        with self.path.open("a") as file:
+            file.write(json.dumps({"step": step, **metrics}) + "\n")
+        self.lines += 1
+
+
+class Unannotated(Lines):
+    """An option without a type."""
+
+    def __init__(self, folder: Path, step: int, *, scale=1) -> None:  # type: ignore[no-untyped-def]
+        super().__init__(folder, step)
+
+
+class Doubling(Lines):
+    """An option that doubles each time it is read."""
+
+    def __init__(
+        self, folder: Path, step: int, *, scale: Annotated[int, AfterValidator(lambda w: 2 * w)] = 4
+    ) -> None:
+        super().__init__(folder, step)
+
+
+class Misdescribed(Lines):
+    """An option whose schema refuses its default."""
+
+    def __init__(
+        self, folder: Path, step: int, *, scale: Annotated[int, Field(json_schema_extra={"maximum": 2})] = 4
+    ) -> None:
+        super().__init__(folder, step)
+
+
+class Unbuildable(Lines):
+    """Fails when it is built."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        super().__init__(folder / "no" / "such", step)
+
+
+class Exclusive(Lines):
+    """Insists on a folder of its own that is not there yet."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        super().__init__(folder, step)
+        (folder / "exclusive").mkdir()
+
+
+def knows_its_names(self: Any, own: Any, step: int, epoch: int, metrics: Mapping[str, float]) -> None:
+    own(step, epoch, {"loss": metrics["val/loss"]})
+
+
+def pops(self: Any, own: Any, step: int, epoch: int, metrics: dict[str, float]) -> None:
+    own(step, epoch, metrics)
+    metrics.pop("val/loss", None)
+
+
+def appends(self: Any, own: Any, step: int, epoch: int, metrics: Mapping[str, float]) -> None:
+    with (self.folder / "metrics.jsonl").open("a") as file:
+        file.write("{}\n")
+
+
+def draws(self: Any, own: Any, step: int, epoch: int, metrics: Mapping[str, float]) -> None:
+    torch.rand(1)
+    own(step, epoch, metrics)
+
+
+def averages(self: Any, own: Any) -> None:
+    own()
+    self.mean = 1 / self.lines
+
+
+def lingers(self: Any, own: Any) -> None:
+    own()
+    threading.Thread(target=threading.Event().wait, args=(2,), name="lingers").start()
+
+
+MUTANTS: dict[str, Mutant] = {
+    "registers": Mutant(Unannotated, "an option without a type"),
+    "says_what_it_is": Mutant(type("Nameless", (Lines,), {}), "no docstring"),
+    "builds": Mutant(Unbuildable, "writes into a folder that is not there"),
+    "takes_metrics": altered(Lines, "a KeyError for other metrics", log=knows_its_names),
+    "leaves_metrics_alone": altered(Lines, "pops a metric", log=pops),
+    "leaves_the_run_alone": altered(Lines, "appends to metrics.jsonl", log=appends),
+    "leaves_random_state_alone": altered(Lines, "draws a number", log=draws),
+    "goes_on_with_a_resumed_run": Mutant(Exclusive, "a folder that must not be there"),
+    "can_be_closed_at_once": altered(Lines, "divides by the number of lines", close=averages),
+    "options_survive_a_recipe": Mutant(Doubling, "an option that doubles when it is read"),
+    "schema_accepts_its_options": Mutant(Misdescribed, "a schema that refuses the default"),
+}
