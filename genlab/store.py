@@ -64,7 +64,9 @@ def save(
 ) -> None:
     """Write a bundle of a model, with its own weights or the given ones.
 
-    plugins: that its parts come from; the installed ones if not given. The bundle that was there is replaced only when the new one is whole.
+    plugins: that its parts come from; the installed ones if not given.
+
+    The bundle that was there is replaced only when the new one is whole.
     Raises ``RunError`` if it cannot be written.
     """
     from safetensors.torch import save as to_bytes

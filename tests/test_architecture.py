@@ -62,6 +62,7 @@ LAYERS = [
     {"experiment", "vocabulary"},
     {"sweep"},
     {"cli", "__main__"},
+    {"testing"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

@@ -16,8 +16,8 @@ raises if something is wrong, for one line in a test; ``encoder_checks`` returns
 
 Options are given by keyword, as a recipe writes them: ``base={"use": "mlp"}``. Encoders, decoders and likelihoods
 also take the shapes of x to try, by position; without them small images and a vector are tried, and a part may
-refuse some with a ``ValueError``. A part need not be registered, nor its package installed. ``check_command`` takes
-the function that adds commands to a Typer application.
+refuse some with a ``ValueError``. A part need not be registered, nor its package installed. ``check_command`` is
+given the function that adds commands to a Typer application.
 
 A report fails if a check fails, and also if most checks were skipped. What each check looks for stands in
 ``docs/conformance.md``.

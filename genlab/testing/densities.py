@@ -56,7 +56,7 @@ def check_total(p: OneDimensional, what: str, mend: str) -> None:
 
 def check_draws(p: OneDimensional, what: str) -> None:
     """Raise ``Failed`` unless samples are distributed as the density says (Kolmogorov 1933, if continuous)."""
-    mend = "draw in sample() and rsample() from the very distribution that log_prob computes: same location, same scale"
+    mend = "draw in sample() and rsample() from what log_prob computes: the same location, the same scale"
     values = p.values
     if values is not None:
         shares = (p.draws[:, None] == values).double().mean(0)
@@ -88,7 +88,7 @@ def check_draws(p: OneDimensional, what: str) -> None:
 
 
 def _density(p: OneDimensional) -> tuple[Tensor, Tensor]:
-    """Return a grid of the whole line, fine where the samples are, and the density there, both ``(N,)`` float64."""
+    """Return a grid of the line, fine where samples are, and the density there, both ``(N,)`` float64."""
     low, middle, high = p.draws.double().quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
     width = (high - low).clamp(min=1e-6)
     turn = torch.linspace(0, 1, POINTS + 2, dtype=torch.float64)[1:-1]
@@ -110,7 +110,9 @@ def check_kl(q: Distribution, p: Distribution) -> None:
     except NotImplementedError:
         names = f"{type(q).__name__} and {type(p).__name__}"
         raise Skipped(f"there is no closed form for {names}; training uses an estimate from samples") from None
-    mend = "correct the function given to torch.distributions.register_kl; without one, genlab estimates from samples"
+    mend = (
+        "correct the function given to torch.distributions.register_kl; without one, genlab estimates from samples"
+    )
     if not (kl >= -1e-5).all():
         raise Failed(expected="KL(q || p) >= 0", came=f"{kl.min().item():.4g}", mend=mend)
     with torch.no_grad():

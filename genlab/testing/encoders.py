@@ -206,7 +206,7 @@ def samples_vary(subject: EncoderSubject) -> None:
         raise Failed(
             expected="two different, finite samples of z",
             came="the same twice" if first.isfinite().all() else "values that are not finite",
-            mend="keep the standard deviation away from zero: return log_var unclamped, or std = softplus(...) + 1e-3",
+            mend="keep the standard deviation away from zero: an unclamped log_var, or std = softplus(...) + 1e-3",
         )
 
 

@@ -98,7 +98,9 @@ def forward(subject: LikelihoodSubject) -> None:
         p = subject.module(case)(subject.h(case, 2))
         if not isinstance(p, Distribution):
             raise Failed(
-                expected="a torch.distributions.Distribution", came=type(p).__name__, mend="return the distribution"
+                expected="a torch.distributions.Distribution",
+                came=type(p).__name__,
+                mend="return the distribution",
             )
 
 
@@ -210,7 +212,7 @@ def bears_a_confident_decoder(subject: LikelihoodSubject) -> None:
             raise Failed(
                 expected=f"a finite log-probability and gradient for h = {far:g}",
                 came=f"log_prob {density.item():g}, gradient {'' if gradient.isfinite().all() else 'not '}finite",
-                mend="stay in logarithms: logits in place of probabilities, F.logsigmoid, torch.logaddexp, softplus",
+                mend="stay in logarithms: logits in place of probabilities, logsigmoid, logaddexp, softplus",
             )
 
 

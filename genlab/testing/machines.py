@@ -29,8 +29,8 @@ def moves_to_another_device(subject: ModuleSubject) -> None:
     module = subject.module().to("meta")
     inputs = [value.to("meta") for value in subject.inputs(subject.case)]
     mend = (
-        "register tensors that are not parameters, self.register_buffer('scale', ...), and make new ones where the "
-        "input lies: torch.zeros(..., device=x.device), torch.randn_like(x)"
+        "register tensors that are not parameters, self.register_buffer('scale', ...), and make new ones where "
+        "the input lies: torch.zeros(..., device=x.device), torch.randn_like(x)"
     )
     expected = "that all its tensors follow it to another device"
     with Strays() as watch:
@@ -57,7 +57,9 @@ def bears_half_precision(subject: ModuleSubject) -> None:
     """
     module = subject.moved().train()
     inputs = subject.inputs(subject.case)
-    mend = "call .float() on the network's output before a distribution is made of it, as genlab.diagonal_normal does"
+    mend = (
+        "call .float() on the network's output before a distribution is made of it, as genlab.diagonal_normal does"
+    )
     try:
         results = subject.halved(module, *inputs)
     except Exception as error:
@@ -65,7 +67,9 @@ def bears_half_precision(subject: ModuleSubject) -> None:
     for i, value in enumerate(results):
         if value.dtype != torch.float32 or not value.isfinite().all():
             finite = "finite" if value.isfinite().all() else "not finite"
-            raise Failed(expected="finite float32 results", came=f"result {i} is {value.dtype}, {finite}", mend=mend)
+            raise Failed(
+                expected="finite float32 results", came=f"result {i} is {value.dtype}, {finite}", mend=mend
+            )
 
 
 @check("shapes")
@@ -80,7 +84,7 @@ def state_is_tensors(subject: ModuleSubject) -> None:
         raise Failed(
             expected="a state_dict() of tensors",
             came=", ".join(wrong[:5]),
-            mend="keep numbers in buffers (self.register_buffer) and settings in options; leave get_extra_state out",
+            mend="keep numbers in buffers (register_buffer) and settings in options; leave get_extra_state out",
         )
 
 
@@ -92,7 +96,7 @@ def is_the_same_after_saving(subject: ModuleSubject) -> None:
     """
     case = subject.case
     registry = subject.registered.registry
-    model = build_model(subject.recipe(latent=case.latent, **subject.fitting), case.x_shape, registry)
+    model = build_model(subject.recipe(latent=case.latent), case.x_shape, registry)
     part = getattr(model, subject.kind)
     with torch.no_grad():
         for p in part.parameters():
@@ -143,8 +147,8 @@ def compiles_whole(subject: ModuleSubject) -> None:
             raise Failed(
                 expected="a step that torch.compile(fullgraph=True) takes",
                 came=f"{type(error).__name__}: {reason}",
-                mend="keep forward to tensor operations and plain Python: no printing, timing, files, global state "
-                "or calls into other libraries; TORCH_LOGS=graph_breaks shows the line",
+                mend="keep forward to tensor operations and plain Python: no printing, timing, files, global "
+                "state or calls into other libraries; TORCH_LOGS=graph_breaks shows the line",
             ) from None
         found.append([loss, *(g for g in gradients if g is not None)])
     torch.compiler.reset()

@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from pydantic import JsonValue
 from torch import Tensor, nn
 
 from genlab.precision import Precision
@@ -59,11 +58,6 @@ class ModuleSubject(PartSubject, ABC):
     def halved(self, module: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return what ``step`` does, the networks in bf16 as genlab's ``precision: bf16`` has them."""
         raise NotImplementedError(self.kind)
-
-    @property
-    def fitting(self) -> dict[str, JsonValue]:
-        """What else a recipe with it must say."""
-        return {}
 
     @cached_property
     def cases(self) -> tuple[Case, ...]:

@@ -22,7 +22,7 @@ def builds(subject: ModuleSubject) -> None:
     A ValueError in a constructor is an answer to whoever wrote the recipe; anything else is a defect. At least one
     shape must be taken.
     """
-    refusal = None
+    refusal: Exception | None = None
     for case in subject.tried():
         try:
             subject.build(*case.given)
@@ -35,11 +35,11 @@ def builds(subject: ModuleSubject) -> None:
                     mend="compute sizes from the arguments; where there is no meaning in them, "
                     "raise ValueError('images (C, H, W) are expected, but ...')",
                 ) from error
-            refusal = cause
+            refusal = error
     if not subject.cases:
         raise Failed(
             expected="that it can be built for one of the shapes that are tried",
-            came=f"{type(refusal).__name__}: {refusal}",
+            came=refused_by(refusal) if refusal else "none of them was tried",
             mend=f"give the options that it requires, width=8 for example, or say which shapes it takes: "
             f"check_{subject.kind}({subject.cls.__name__}, [(3, 32, 32)])",
         )
@@ -57,8 +57,8 @@ def same_seed_same_weights(subject: ModuleSubject) -> None:
             raise Failed(
                 expected=f"the same {name} from the same seed",
                 came="other values the second time",
-                mend="draw initial values from torch's global state (torch.randn, torch.nn.init), which genlab has "
-                "seeded, not from a generator of your own",
+                mend="draw initial values from torch's global state (torch.randn, torch.nn.init), which genlab "
+                "has seeded, not from a generator of your own",
             )
 
 
@@ -87,7 +87,7 @@ def leaves_the_seed_alone(subject: ModuleSubject) -> None:
 
 
 def _random_states() -> list[bytes]:
-    numpy = np.random.get_state(legacy=False)["state"]["key"]  # type: ignore[index, call-overload]  # noqa: NPY002
+    numpy = np.random.get_state(legacy=False)["state"]["key"]  # noqa: NPY002
     return [torch.get_rng_state().numpy().tobytes(), numpy.tobytes(), repr(random.getstate()).encode()]
 
 
@@ -258,4 +258,4 @@ def computes_in_float32(subject: ModuleSubject) -> None:
 def refused_by(error: Exception) -> str:
     """Return what an error says, on one line."""
     cause = error if error.__cause__ is None or isinstance(error, GenlabError) else error.__cause__
-    return f"{type(cause).__name__}: {str(cause).partition(chr(10))[0]}"
+    return f"{type(cause).__name__}: {' '.join(str(cause).partition('    For further')[0].split())}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from genlab.distributions import diagonal_normal
+from genlab.distributions import DiagonalNormal
 from genlab.interfaces import Encoder, Objective, Terms
 from genlab.model import LatentModel
 from genlab.parts.decoders import MLPDecoder
@@ -23,21 +23,33 @@ from genlab.testing.checking import Failed, Suite, check
 from genlab.testing.module_subject import BF16, Case, ModuleSubject, uniform
 from genlab.testing.subject import BATCHES, LATENTS, X_SHAPES, seed_all
 
-SURE = -30.0  # the log-variance of a posterior whose samples are its mean
+SURE = 0.5  # standard deviations from the mean, where a posterior that leaves nothing to chance is drawn
 X_SHAPE, LATENT = X_SHAPES[0], LATENTS[0]
 
 
+class Certain(DiagonalNormal):
+    """A normal distribution whose samples are all the same."""
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """Return one point, as often as is asked for."""
+        return (self.loc + SURE * self.std).expand((*sample_shape, *self.loc.shape))
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """Return that point without gradient."""
+        return self.rsample(sample_shape).detach()
+
+
 class Sure(Encoder):
-    """An encoder whose posterior has next to no width, so that nothing in a loss is left to chance."""
+    """An encoder whose posterior leaves nothing in a loss to chance."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.encoder = encoder
 
     def forward(self, x: Tensor) -> Distribution:
-        """Map x ``(B, *x_shape)`` to a posterior about the encoder's mean."""
-        mean = self.encoder(x).mean
-        return diagonal_normal(mean, torch.full_like(mean, SURE))
+        """Map x ``(B, *x_shape)`` to the encoder's posterior."""
+        q = self.encoder(x)
+        return Certain(q.mean, q.variance.log())
 
 
 class Pair(nn.Module):
@@ -138,7 +150,7 @@ def any_batch_size(subject: ObjectiveSubject) -> None:
                 raise Failed(
                     expected=f"a finite {name} for {batch} example{'s' if batch > 1 else ''}",
                     came=f"{value.item()}",
-                    mend="use nothing that needs a second example, a standard deviation over the batch for example",
+                    mend="use nothing that needs a second example, as a standard deviation over the batch does",
                 )
 
 
@@ -149,7 +161,9 @@ def names_its_logs(subject: ObjectiveSubject) -> None:
     They become `train/nll`, `val/kl` ...; `train/loss` is there already.
     """
     terms = subject.module()(*subject.inputs(subject.case))
-    wrong = [name for name in terms.logs if name == "loss" or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", str(name))]
+    wrong = [
+        name for name in terms.logs if name == "loss" or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", str(name))
+    ]
     if wrong:
         raise Failed(
             expected="names of letters, digits and _, other than 'loss'",
@@ -162,8 +176,8 @@ def names_its_logs(subject: ObjectiveSubject) -> None:
 def is_a_mean_over_the_batch(subject: ObjectiveSubject) -> None:
     """In eval mode, loss and logs of a batch are the means of those of its pieces, weighted by their sizes.
 
-    Evaluation relies on it: its numbers are exact whatever the batch size. A posterior without width makes the
-    comparison exact.
+    Evaluation relies on it: its numbers are exact whatever the batch size. A posterior that is always drawn at the
+    same point makes the comparison exact.
     """
     pair = subject.module(sure=True).eval()
     (x,) = subject.inputs(subject.case, 6)

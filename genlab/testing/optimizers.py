@@ -125,7 +125,10 @@ def bears_parameters_without_gradient(subject: OptimizerSubject) -> None:
 
 @check("builds")
 def state_can_be_written(subject: OptimizerSubject) -> None:
-    """Its state is tensors, numbers, texts and lists of them: what JSON and safetensors hold. Nothing is pickled."""
+    """Its state is tensors, numbers, texts and lists of them, which JSON and safetensors hold.
+
+    Checkpoints are not pickled.
+    """
     weight, optimizer = subject.fresh()
     descend(weight, optimizer)
     try:
@@ -173,7 +176,7 @@ def is_elementwise_if_it_says_so(subject: OptimizerSubject) -> None:
             (first.sum() ** 2 + (second**4).sum()).backward()
             optimizer.step()
         found.append(torch.cat([first.detach().flatten(), second.detach().flatten()]))
-    if not torch.allclose(*found, rtol=1e-5, atol=1e-7):
+    if not torch.allclose(found[0], found[1], rtol=1e-5, atol=1e-7):
         raise Failed(
             expected="the same steps, whether parameters come as one vector or one by one",
             came=f"steps that differ by up to {(found[0] - found[1]).abs().max().item():.3g}",

@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from genlab.errors import GenlabError
-
 from genlab.recipe import PartSpec
 from genlab.resolving import resolve
 from genlab.schema import recipe_schema
@@ -69,8 +68,8 @@ def options_survive_a_recipe(subject: PartSubject) -> None:
             raise Failed(
                 expected=f"option {name!r} is {direct!r} again after a recipe was written and read",
                 came=f"{found[0]!r}, and after a second time {found[1]!r}",
-                mend="a validator must leave what it returns as it is when it is given that; better, check a value "
-                "in the annotation and convert it in __init__",
+                mend="a validator must leave what it returns as it is when it is given that; better, check a "
+                "value in the annotation and convert it in __init__",
             )
     if first != second:
         raise Failed(
@@ -122,10 +121,17 @@ def _parsed(subject: PartSubject, options: dict[str, JsonValue]) -> dict[str, An
     except (ValidationError, TypeError) as error:
         raise Failed(
             expected=f"options that a recipe can hold: {', '.join(subject.part.option_names)}",
-            came=f"{options!r}: {error}",
+            came=f"{options!r}: {_short(error)}",
             mend="give them as a recipe has them, numbers, texts, lists and mappings, the required ones "
             f"({', '.join(subject.part.required) or 'none'}) included",
         ) from None
+
+
+def _short(error: ValidationError | TypeError) -> str:
+    """Return what is wrong with options, on one line."""
+    if isinstance(error, TypeError):
+        return str(error)
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
 
 
 def _resolved(subject: PartSubject, options: dict[str, JsonValue]) -> PartSpec:

@@ -55,7 +55,9 @@ def builds(subject: SearchSubject) -> None:
     with subject.search() as search:
         if not isinstance(search.adaptive, bool):
             raise Failed(
-                expected="adaptive: True or False", came=repr(search.adaptive), mend="adaptive: ClassVar[bool] = False"
+                expected="adaptive: True or False",
+                came=repr(search.adaptive),
+                mend="adaptive: ClassVar[bool] = False",
             )
 
 
@@ -114,7 +116,9 @@ def returns_plain_values(subject: SearchSubject) -> None:
             except TypeError:
                 same = False
             if not same:
-                raise Failed(expected="what JSON holds", came=repr(values), mend="convert numpy's numbers: .item()")
+                raise Failed(
+                    expected="what JSON holds", came=repr(values), mend="convert numpy's numbers: .item()"
+                )
 
 
 @check("chooses_from_the_space", "returns_plain_values")
@@ -170,7 +174,9 @@ def ends_with_none(subject: SearchSubject) -> None:
     ended = [values is None for values in found]
     if sorted(ended) != ended:
         raise Failed(
-            expected="nothing but None after the first None", came=repr(found), mend="remember that the search is over"
+            expected="nothing but None after the first None",
+            came=repr(found),
+            mend="remember that the search is over",
         )
 
 

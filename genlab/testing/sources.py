@@ -75,7 +75,7 @@ def reads_its_splits(subject: DataSubject) -> None:
             came = _wrong(examples, source.x_shape)
         if came:
             raise Failed(
-                expected=f"genlab.Examples, finite, of shape {('N', *source.x_shape)} with N > 0, in split {name!r}",
+                expected=f"genlab.Examples of shape {('N', *source.x_shape)}, N > 0, finite, in split {name!r}",
                 came=came,
                 mend="return Examples(x, label) for each of 'train', 'val' and 'test'",
             )

@@ -85,7 +85,9 @@ def leaves_metrics_alone(subject: TrackerSubject) -> None:
         tracker.close()
     if given != METRICS:
         raise Failed(
-            expected="metrics that have not changed", came=str(given), mend="copy them before you pop or rename any"
+            expected="metrics that have not changed",
+            came=str(given),
+            mend="copy them before you pop or rename any",
         )
 
 
@@ -98,7 +100,9 @@ def leaves_the_run_alone(subject: TrackerSubject) -> None:
     with subject.ready() as (tracker, folder):
         tracker.log(7, 1, dict(METRICS))
         tracker.close()
-        changed = [n for n, text in FILES.items() if not (folder / n).is_file() or (folder / n).read_text() != text]
+        changed = [
+            n for n, text in FILES.items() if not (folder / n).is_file() or (folder / n).read_text() != text
+        ]
     if changed:
         raise Failed(
             expected="the run's files as they were",
@@ -125,7 +129,10 @@ def leaves_random_state_alone(subject: TrackerSubject) -> None:
 
 @check("takes_metrics")
 def goes_on_with_a_resumed_run(subject: TrackerSubject) -> None:
-    """Built again for a run directory that it has been in, with the step that training starts after, it goes on."""
+    """Built again for a run directory that it has been in, it goes on after the step that it is told.
+
+    What it was given later belongs to a run that was then resumed from there.
+    """
     with subject.ready() as (tracker, folder):
         for step in (7, 14, 21):
             tracker.log(step, step // 7, dict(METRICS))
@@ -154,7 +161,9 @@ def can_be_closed_at_once(subject: TrackerSubject) -> None:
             tracker.close()
         except Exception as error:
             raise Failed(
-                expected="close() without any log() before it", came=refused_by(error), mend="ask what is open first"
+                expected="close() without any log() before it",
+                came=refused_by(error),
+                mend="ask what is open first",
             ) from None
     left = [t.name for t in threading.enumerate() if t not in before and not t.daemon and t.is_alive()]
     if left:

@@ -61,7 +61,9 @@ class Strays(TorchDispatchMode):
         strays = [a for a in given if not a.is_meta and a.ndim]
         if strays and any(a.is_meta for a in given):
             name = str(func._schema.name).partition("::")[2]
-            self.found.append(f"{name} of a tensor {tuple(strays[0].shape)} on {strays[0].device} {place()}".strip())
+            self.found.append(
+                f"{name} of a tensor {tuple(strays[0].shape)} on {strays[0].device} {place()}".strip()
+            )
         return func(*args, **(kwargs or {}))
 
 

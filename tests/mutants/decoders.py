@@ -76,10 +76,14 @@ MUTANTS: dict[str, Mutant] = common(MLPDecoder, bend) | {
     "builds": Mutant(ImagesByAccident, "IndexError where x is a vector"),
     "forward": altered(MLPDecoder, "returns a tuple", forward=lambda self, own, z: (own(z),)),
     "shapes": altered(MLPDecoder, "returns h flat", forward=lambda self, own, z: own(z).flatten(1)),
-    "any_batch_size": altered(MLPDecoder, "squeezes a batch of one away", forward=lambda self, own, z: own(z).squeeze(0)),
+    "any_batch_size": altered(
+        MLPDecoder, "squeezes a batch of one away", forward=lambda self, own, z: own(z).squeeze(0)
+    ),
     "any_latent_size": Mutant(ThreeLatents, "three latents, whatever is asked for"),
     "is_unconstrained": altered(MLPDecoder, "a final sigmoid", forward=lambda self, own, z: own(z).sigmoid()),
-    "leaves_its_input_alone": altered(MLPDecoder, "scales z in place", forward=lambda self, own, z: own(z.mul_(0.5))),
+    "leaves_its_input_alone": altered(
+        MLPDecoder, "scales z in place", forward=lambda self, own, z: own(z.mul_(0.5))
+    ),
     "treats_each_example_alone": altered(
         MLPDecoder, "subtracts the batch's mean", forward=lambda self, own, z: own(z) - z.mean()
     ),
@@ -87,4 +91,4 @@ MUTANTS: dict[str, Mutant] = common(MLPDecoder, bend) | {
     "bears_half_precision": Mutant(FullWidth, "copies bf16 into float32"),
     "options_survive_a_recipe": Mutant(Doubling, "an option that doubles when it is read"),
     "schema_accepts_its_options": Mutant(Misdescribed, "a schema that refuses the default"),
-}  # fmt: skip
+}

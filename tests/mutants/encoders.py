@@ -185,10 +185,15 @@ MUTANTS: dict[str, Mutant] = {
     "has_rsample": altered(MLPEncoder, "a posterior without rsample", forward=as_(NoSample)),
     "has_a_mean": altered(MLPEncoder, "a posterior without mean", forward=as_(NoMean)),
     "computes_in_float32": altered(
-        MLPEncoder, "weights in float64", init=lambda self: self.double(), forward=lambda self, own, x: own(x.double())
+        MLPEncoder,
+        "weights in float64",
+        init=lambda self: self.double(),
+        forward=lambda self, own, x: own(x.double()),
     ),
     "same_seed_same_weights": altered(MLPEncoder, "weights from a generator of its own", init=own_generator),
-    "leaves_the_seed_alone": altered(MLPEncoder, "sets the seed in __init__", init=lambda self: torch.manual_seed(0)),
+    "leaves_the_seed_alone": altered(
+        MLPEncoder, "sets the seed in __init__", init=lambda self: torch.manual_seed(0)
+    ),
     "repeats_itself_under_a_seed": altered(MLPEncoder, "noise from a source of its own", forward=own_noise),
     "eval_mode_is_steady": altered(
         MLPEncoder, "drops out in eval mode too", forward=lambda self, own, x: own(F.dropout(x, 0.2))
@@ -204,7 +209,9 @@ MUTANTS: dict[str, Mutant] = {
         MLPEncoder, "a layer that nobody calls", init=lambda self: setattr(self, "unused", nn.Linear(3, 3))
     ),
     "samples_vary": altered(MLPEncoder, "a standard deviation of zero", forward=point),
-    "density_integrates_to_one": altered(MLPEncoder, "a density that is e times too high", forward=as_(Unnormalised)),
+    "density_integrates_to_one": altered(
+        MLPEncoder, "a density that is e times too high", forward=as_(Unnormalised)
+    ),
     "samples_follow_the_density": altered(MLPEncoder, "samples twice as wide as the density", forward=as_(Wide)),
     "kl_is_what_samples_say": altered(MLPEncoder, "half the KL", forward=as_(HalfKL)),
     "does_not_make_the_host_wait": altered(MLPEncoder, "an `if` on the largest value", forward=divides),

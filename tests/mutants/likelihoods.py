@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import torch
 from pydantic import AfterValidator, Field
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution
@@ -35,7 +34,9 @@ class Doubling(BernoulliLikelihood):
 class Misdescribed(BernoulliLikelihood):
     """An option whose schema refuses its default."""
 
-    def __init__(self, x_shape: Shape, *, scale: Annotated[int, Field(json_schema_extra={"maximum": 4})] = 8) -> None:
+    def __init__(
+        self, x_shape: Shape, *, scale: Annotated[int, Field(json_schema_extra={"maximum": 4})] = 8
+    ) -> None:
         super().__init__(x_shape)
 
 
@@ -111,7 +112,9 @@ MUTANTS: dict[str, Mutant] = common(BernoulliLikelihood, bend) | {
     "builds": Mutant(ImagesByAccident, "IndexError where x is a vector"),
     "forward": altered(BernoulliLikelihood, "returns probabilities", forward=lambda self, own, h: h.sigmoid()),
     "shapes": altered(
-        BernoulliLikelihood, "forgets Independent", forward=lambda self, own, h: Bernoulli(logits=h, validate_args=False)
+        BernoulliLikelihood,
+        "forgets Independent",
+        forward=lambda self, own, h: Bernoulli(logits=h, validate_args=False),
     ),
     "any_batch_size": altered(BernoulliLikelihood, "squeezes a batch of one away", forward=squeezed),
     "can_be_sampled": altered(BernoulliLikelihood, "does not sum over x", forward=as_(PerPixel)),
@@ -124,8 +127,10 @@ MUTANTS: dict[str, Mutant] = common(BernoulliLikelihood, bend) | {
     ),
     "gradients_reach_the_decoder": altered(BernoulliLikelihood, "detaches h", forward=as_(Cut)),
     "bears_a_confident_decoder": altered(BernoulliLikelihood, "logarithms of probabilities", forward=as_(Naive)),
-    "probabilities_add_up_to_one": altered(BernoulliLikelihood, "probabilities e times too high", forward=as_(Unnormalised)),
+    "probabilities_add_up_to_one": altered(
+        BernoulliLikelihood, "probabilities e times too high", forward=as_(Unnormalised)
+    ),
     "samples_follow_the_density": altered(BernoulliLikelihood, "draws the opposite", forward=as_(Flipped)),
     "options_survive_a_recipe": Mutant(Doubling, "an option that doubles when it is read"),
     "schema_accepts_its_options": Mutant(Misdescribed, "a schema that refuses the default"),
-}  # fmt: skip
+}

@@ -59,7 +59,9 @@ def common(base: type, bend: Bend) -> dict[str, Mutant]:
             forward=scales,
         ),
         "same_seed_same_weights": altered(base, "a buffer drawn from a generator of its own", init=own_draw),
-        "leaves_the_seed_alone": altered(base, "sets the seed in __init__", init=lambda self: torch.manual_seed(0)),
+        "leaves_the_seed_alone": altered(
+            base, "sets the seed in __init__", init=lambda self: torch.manual_seed(0)
+        ),
         "repeats_itself_under_a_seed": altered(base, "noise from a source of its own", forward=noisy_training),
         "eval_mode_is_steady": altered(base, "noise in eval mode", forward=noisy_evaluation),
         "leaves_its_mode_alone": altered(base, "leaves training mode in forward", forward=sets_mode),
@@ -91,4 +93,4 @@ def common(base: type, bend: Bend) -> dict[str, Mutant]:
             init=lambda self: self.register_buffer("count", torch.zeros(()), persistent=False),
             forward=counts,
         ),
-    }  # fmt: skip
+    }

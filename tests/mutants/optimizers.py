@@ -121,7 +121,9 @@ MUTANTS: dict[str, Mutant] = {
     "has_a_learning_rate": altered(Momentum, "decay beside the learning rate", step=decays),
     "goes_downhill": altered(Momentum, "goes uphill", step=uphill),
     "repeats_itself": altered(Momentum, "noise from a source of its own", step=jitters),
-    "bears_parameters_without_gradient": altered(Momentum, "asks each parameter for a gradient", step=needs_gradients),
+    "bears_parameters_without_gradient": altered(
+        Momentum, "asks each parameter for a gradient", step=needs_gradients
+    ),
     "state_can_be_written": altered(
         Momentum, "a function in its state", init=lambda self: self.param_groups[0].update(rule=lambda p: p)
     ),

@@ -105,7 +105,9 @@ MUTANTS: dict[str, Mutant] = common(StandardNormal, bend) | {
     "any_latent_size": Mutant(ThreeLatents, "three latents, whatever is asked for"),
     "can_be_sampled": altered(StandardNormal, "draws once and repeats", forward=as_(OnePoint)),
     "density_integrates_to_one": altered(StandardNormal, "a density e times too high", forward=as_(Unnormalised)),
-    "samples_follow_the_density": altered(StandardNormal, "samples twice as wide as the density", forward=as_(Wide)),
+    "samples_follow_the_density": altered(
+        StandardNormal, "samples twice as wide as the density", forward=as_(Wide)
+    ),
     "kl_is_what_samples_say": altered(StandardNormal, "a KL of nothing", forward=as_(NoKL)),
     "options_survive_a_recipe": Mutant(Doubling, "an option that doubles when it is read"),
     "schema_accepts_its_options": Mutant(Misdescribed, "a schema that refuses the default"),

@@ -57,10 +57,14 @@ MUTANTS: dict[str, Mutant] = {
         Cosine, "below zero at the end", factor=lambda self, own, step, steps, history: 1 - 2 * step / steps
     ),
     "bears_short_training": altered(
-        Cosine, "divides by steps - 1", factor=lambda self, own, step, steps, history: max(0, 1 - step / (steps - 1))
+        Cosine,
+        "divides by steps - 1",
+        factor=lambda self, own, step, steps, history: max(0, 1 - step / (steps - 1)),
     ),
     "moves_the_rate_at_some_step": altered(
-        Cosine, "a whole-number division", factor=lambda self, own, step, steps, history: step // max(steps, 1) * 1.0
+        Cosine,
+        "a whole-number division",
+        factor=lambda self, own, step, steps, history: step // max(steps, 1) * 1.0,
     ),
     "depends_on_its_arguments_alone": altered(Cosine, "a factor that shrinks at each call", factor=once),
     "leaves_the_history_alone": altered(Cosine, "sorts the history", factor=sorts),

@@ -86,7 +86,9 @@ MUTANTS: dict[str, Mutant] = {
     "says_what_it_is": Mutant(type("Nameless", (Small,), {}), "no docstring"),
     "builds": Mutant(Shapeless, "no x_shape before it is read"),
     "reads_its_splits": altered(
-        Small, "flattens its images", split=lambda self, own, name: Examples(own(name).x.flatten(1), own(name).label)
+        Small,
+        "flattens its images",
+        split=lambda self, own, name: Examples(own(name).x.flatten(1), own(name).label),
     ),
     "gives_the_same_every_time": altered(Small, "shuffles by the global state", split=shuffled),
     "keeps_its_splits_apart": altered(Small, "test is train", split=lambda self, own, name: own("train")),
