@@ -2,50 +2,165 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from genlab.testing import SUITES
-from tests.mutants import (
-    commands,
-    decoders,
-    encoders,
-    likelihoods,
-    objectives,
-    optimizers,
-    priors,
-    schedules,
-    searches,
-    sources,
-    trackers,
-)
+from genlab.parts.encoders import MLPEncoder
+from genlab.testing import SUITES, ConformanceError, Report, Result, assert_encoder, check_encoder, encoder_checks
+from genlab.testing.checking import Check, Failed, Session, Skipped
+from tests.mutants import encoders
+from tests.mutants.table import MUTANTS, page, report
 
-MUTANTS = {
-    "data": sources.MUTANTS,
-    "encoder": encoders.MUTANTS,
-    "decoder": decoders.MUTANTS,
-    "prior": priors.MUTANTS,
-    "likelihood": likelihoods.MUTANTS,
-    "objective": objectives.MUTANTS,
-    "optimizer": optimizers.MUTANTS,
-    "schedule": schedules.MUTANTS,
-    "tracker": trackers.MUTANTS,
-    "search": searches.MUTANTS,
-    "command": commands.MUTANTS,
-}
-KITS = {kind: (SUITES[kind], mutants) for kind, mutants in MUTANTS.items()}
-EACH = [(kind, check) for kind, (_, mutants) in KITS.items() for check in mutants]
+PAGE = Path(__file__).parent.parent / "docs" / "conformance.md"
+EACH = [(kind, check) for kind, mutants in MUTANTS.items() for check in mutants]
 
 
-@pytest.mark.parametrize("kind", KITS)
+@pytest.mark.parametrize("kind", SUITES)
 def test_there_is_a_mutant_for_each_check(kind: str) -> None:
-    suite, mutants = KITS[kind]
-    assert set(mutants) == {check.name for check in suite.checks}
+    assert list(MUTANTS) == list(SUITES)
+    assert set(MUTANTS[kind]) == {check.name for check in SUITES[kind].checks}
 
 
 @pytest.mark.parametrize(("kind", "check"), EACH, ids=lambda word: word)
 def test_a_mutant_is_caught_by_its_check_alone(kind: str, check: str) -> None:
-    suite, mutants = KITS[kind]
-    mutant = mutants[check]
-    report = suite.check(mutant.cls, **mutant.options)
-    assert [result.name for result in report.outcome("failed")] == [check], report
-    assert all(result.reason for result in report.outcome("skipped"))
+    found = report(kind, MUTANTS[kind][check])
+    assert [result.name for result in found.outcome("failed")] == [check], found
+    (failure,) = found.outcome("failed")
+    assert [line.partition(": ")[0] for line in failure.message.splitlines()][:2] == ["expected", "came"]
+    assert "\nmend: " in failure.message
+    assert all(result.reason for result in found.outcome("skipped"))
+    with pytest.raises(ConformanceError, match=check):
+        found.raise_if_failed()
+
+
+def test_the_page_is_what_the_checks_say() -> None:
+    assert PAGE.read_text() == page(), "python -m tests.mutants --page > docs/conformance.md"
+
+
+def test_every_check_says_what_it_looks_for() -> None:
+    for suite in SUITES.values():
+        names = [check.name for check in suite.checks]
+        assert len(names) == len(set(names))
+        for check in suite.checks:
+            assert check.what.endswith("."), check.name
+    assert len(SUITES["encoder"].checks) >= 15
+
+
+def test_importing_genlab_imports_neither_the_kit_nor_torch() -> None:
+    code = "import sys, genlab; print('torch' in sys.modules, 'genlab.testing' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["False", "False"]
+
+
+# -- reports ---------------------------------------------------------------------------------------------------
+
+
+class Whole:
+    title = "part Whole"
+
+
+def passes(subject: Whole) -> None:
+    """Is whole."""
+
+
+def fails(subject: Whole) -> None:
+    """Is round."""
+    raise Failed(expected="a circle", came="a square", mend="file the corners off")
+
+
+def breaks(subject: Whole) -> None:
+    """Is light."""
+    raise ZeroDivisionError("no\nweight")
+
+
+def cannot_be_made(subject: Whole) -> None:
+    """Floats."""
+    raise Skipped("there is no water here")
+
+
+def of(*runs: object) -> Report:
+    return Session(Whole(), [Check(run.__name__, run, (), run.__doc__) for run in runs]).report()  # type: ignore[attr-defined, arg-type]
+
+
+def test_a_report_says_what_was_expected_what_came_and_how_to_mend_it() -> None:
+    report = of(passes, fails, cannot_be_made)
+    assert str(report) == (
+        "part Whole: 1 of 3 checks passed, 1 failed, 1 skipped\n"
+        " passed  passes\n"
+        " failed  fails\n"
+        "      expected: a circle\n"
+        "      came: a square\n"
+        "      mend: file the corners off\n"
+        "skipped  cannot_be_made\n"
+        "      there is no water here"
+    )
+    assert not report.ok
+    with pytest.raises(ConformanceError) as caught:
+        report.raise_if_failed()
+    assert "file the corners off" in str(caught.value)
+    assert "passed  passes" not in str(caught.value)
+
+
+def test_a_report_that_was_mostly_skipped_fails_and_says_why() -> None:
+    assert of(passes, cannot_be_made).ok
+    report = Report("part Whole", (Result("a", "passed"), *(Result(n, "skipped", "no water") for n in "bc")))
+    assert not report.ok
+    with pytest.raises(ConformanceError, match=r"(?s)mostly skipped.*no water"):
+        report.raise_if_failed()
+
+
+def test_whatever_a_part_raises_is_a_failure_that_says_where() -> None:
+    (result,) = of(breaks).results
+    assert result.outcome == "failed"
+    assert "came: ZeroDivisionError: no\nweight (" in result.message
+    assert "test_kit.py:" in result.message
+
+
+def test_a_report_is_a_table_in_a_notebook_whose_text_is_escaped() -> None:
+    shown = Report("part <b>", (Result("a", "failed", message="x < y"),))._repr_html_()
+    assert "x &lt; y" in shown
+    assert "part &lt;b&gt;" in shown
+
+
+# -- in tests of parts -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("check", encoder_checks(MLPEncoder, [(1, 4, 4)], hidden=[8]), ids=str)
+def test_checks_can_be_parametrised(check: object) -> None:
+    assert callable(check)
+    check()
+
+
+def test_one_check_of_many_fails_or_is_skipped_as_pytest_knows_it() -> None:
+    checks = {str(each): each for each in encoder_checks(encoders.MUTANTS["shapes"].cls)}
+    with pytest.raises(ConformanceError, match="encoder Mutant: shapes\nexpected: batch shape"):
+        checks["shapes"]()
+    import unittest
+
+    with pytest.raises(unittest.SkipTest, match="it builds on 'shapes', which failed"):
+        checks["any_batch_size"]()
+
+
+def test_options_are_those_of_a_recipe() -> None:
+    assert_encoder(MLPEncoder, [(1, 4, 4)], hidden=[8, 8])
+    report = check_encoder(MLPEncoder, [(1, 4, 4)], hidden=[-8])
+    assert "builds" in [result.name for result in report.outcome("failed")]
+    assert "hidden.0: Input should be greater than 0" in str(report)
+
+
+def test_what_is_no_part_at_all_is_said_so() -> None:
+    report = check_encoder(int)
+    assert "int is no subclass of Encoder" in str(report)
+    assert not report.ok
+
+
+def test_shapes_that_a_part_refuses_are_left_out_unless_they_are_all_that_there_is() -> None:
+    from genlab_mnist.conv import ConvEncoder
+
+    assert_encoder(ConvEncoder, [(5,), (1, 8, 8)])
+    report = check_encoder(ConvEncoder, [(5,)])
+    assert [result.name for result in report.outcome("failed")] == ["builds"]
+    assert "images (C, H, W) are expected, but the data's shape is (5,)" in str(report)

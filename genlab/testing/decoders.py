@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any, ClassVar
 
 import torch
@@ -87,10 +88,10 @@ def shapes(subject: DecoderSubject) -> None:
 @check("shapes")
 def any_batch_size(subject: DecoderSubject) -> None:
     """It works for one latent and for an odd number of them."""
-    for batch in BATCHES:
-        h = subject.module()(*subject.inputs(subject.case, batch))
-        mend = "leave the first axis alone: .unflatten(1, ...) and not .squeeze() or .view(-1, ...)"
-        _expect(h, (batch, *subject.case.given[1]), f"{batch} examples", mend)
+    mend = "leave the first axis alone: .unflatten(1, ...) and not .squeeze() or .view(-1, ...)"
+    for case, batch in product(subject.cases, BATCHES):
+        h = subject.module(case)(*subject.inputs(case, batch))
+        _expect(h, (batch, *case.given[1]), f"{batch} examples", mend)
 
 
 @check("shapes")
@@ -115,28 +116,30 @@ def is_unconstrained(subject: DecoderSubject) -> None:
 
     The likelihood constrains them; a final sigmoid would be applied twice.
     """
-    with torch.no_grad():
-        h = subject.moved()(100 * noise(64, subject.case.latent))
-    if not ((h < -0.01).any() and (h > 1.01).any()):
-        raise Failed(
-            expected="values below 0 and above 1 for latents far from the origin",
-            came=f"values from {h.min().item():.3g} to {h.max().item():.3g}",
-            mend="take the last activation (sigmoid, tanh, relu, softplus) out of the decoder",
-        )
+    for case in subject.cases:
+        with torch.no_grad():
+            h = subject.moved(case)(100 * noise(64, case.latent))
+        if not ((h < -0.01).any() and (h > 1.01).any()):
+            raise Failed(
+                expected="values below 0 and above 1 for latents far from the origin",
+                came=f"values from {h.min().item():.3g} to {h.max().item():.3g}",
+                mend="take the last activation (sigmoid, tanh, relu, softplus) out of the decoder",
+            )
 
 
 @check("shapes", "leaves_its_input_alone")
 def gradients_reach_the_latents(subject: DecoderSubject) -> None:
     """The gradient reaches every example's z: through it the encoder learns."""
-    z = subject.inputs(subject.case)[0].requires_grad_()
-    loss = subject.loss(subject.moved(), z)
-    found = torch.autograd.grad(loss, z, allow_unused=True)[0] if loss.requires_grad else None
-    if found is None or not (found != 0).any(1).all():
-        raise Failed(
-            expected="a gradient of each z that is not zero",
-            came="none" if found is None else "zeros",
-            mend="look for z.detach(), torch.no_grad() and rounding between z and h",
-        )
+    for case in subject.cases:
+        z = subject.inputs(case)[0].requires_grad_()
+        loss = subject.loss(subject.moved(case), z)
+        found = torch.autograd.grad(loss, z, allow_unused=True)[0] if loss.requires_grad else None
+        if found is None or not (found != 0).any(1).all():
+            raise Failed(
+                expected="a gradient of each z that is not zero",
+                came="none" if found is None else "zeros",
+                mend="look for z.detach(), torch.no_grad() and rounding between z and h",
+            )
 
 
 CHECKS = (

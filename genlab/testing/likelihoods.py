@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import product
 from typing import Any, ClassVar
 
 import torch
@@ -126,9 +127,9 @@ def shapes(subject: LikelihoodSubject) -> None:
 @check("shapes")
 def any_batch_size(subject: LikelihoodSubject) -> None:
     """It works for one example and for an odd number of them."""
-    for batch in BATCHES:
-        p = subject.module()(subject.h(subject.case, batch))
-        _expect(p, batch, subject.case.x_shape, "leave the first axis of h alone")
+    for case, batch in product(subject.cases, BATCHES):
+        p = subject.module(case)(subject.h(case, batch))
+        _expect(p, batch, case.x_shape, "leave the first axis of h alone")
 
 
 @check("shapes")
@@ -185,16 +186,17 @@ def mean_is_what_samples_say(subject: LikelihoodSubject) -> None:
 @check("can_be_sampled", "leaves_its_input_alone")
 def gradients_reach_the_decoder(subject: LikelihoodSubject) -> None:
     """The gradient of log_prob reaches the h of every example: through it the decoder learns."""
-    h, x = subject.inputs(subject.case)
-    h.requires_grad_()
-    loss = subject.loss(subject.module(), h, x)
-    found = torch.autograd.grad(loss, h, allow_unused=True)[0] if loss.requires_grad else None
-    if found is None or not found.isfinite().all() or not (found != 0).flatten(1).any(1).all():
-        raise Failed(
-            expected="a finite gradient of each example's h that is not zero",
-            came="none" if found is None else "zeros, or values that are not finite",
-            mend="look for .detach(), rounding and clamping between h and the distribution's parameters",
-        )
+    for case in subject.cases:
+        h, x = subject.inputs(case)
+        h.requires_grad_()
+        loss = subject.loss(subject.module(case), h, x)
+        found = torch.autograd.grad(loss, h, allow_unused=True)[0] if loss.requires_grad else None
+        if found is None or not found.isfinite().all() or not (found != 0).flatten(1).any(1).all():
+            raise Failed(
+                expected="a finite gradient of each example's h that is not zero",
+                came="none" if found is None else "zeros, or values that are not finite",
+                mend="look for .detach(), rounding and clamping between h and the distribution's parameters",
+            )
 
 
 @check("can_be_sampled", "gradients_reach_the_decoder")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import warnings
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import Tensor
 from genlab.build import build_model
 from genlab.store import Metrics, load_bundle, save
 from genlab.testing.checking import Failed, Skipped, check
-from genlab.testing.module_subject import ModuleSubject
+from genlab.testing.module_subject import Case, ModuleSubject
 from genlab.testing.modules import refused_by
 from genlab.testing.watching import Strays
 
@@ -94,7 +93,18 @@ def is_the_same_after_saving(subject: ModuleSubject) -> None:
 
     What is learned must be in parameters and in buffers that are saved.
     """
-    case = subject.case
+    for case in subject.cases:
+        wanted, found = _before_and_after_saving(subject, case)
+        if not torch.equal(found, wanted):
+            raise Failed(
+                expected=f"the same numbers from the loaded model ({case})",
+                came=f"numbers that differ by up to {(found - wanted).abs().max().item():.3g}",
+                mend="keep what changes in training in parameters or in buffers with persistent=True, the default",
+            )
+
+
+def _before_and_after_saving(subject: ModuleSubject, case: Case) -> tuple[Tensor, Tensor]:
+    """Return what a part computes in eval mode, and what it does once its model was saved and loaded."""
     registry = subject.registered.registry
     model = build_model(subject.recipe(latent=case.latent), case.x_shape, registry)
     part = getattr(model, subject.kind)
@@ -103,21 +113,13 @@ def is_the_same_after_saving(subject: ModuleSubject) -> None:
             p.add_(0.01 * torch.randn_like(p))
         subject.step(part.train(), *subject.inputs(case))  # running statistics move
         wanted = subject.steady(part.eval(), *subject.inputs(case))
-    folder = Path(tempfile.mkdtemp(prefix="genlab-testing-"))
-    try:
+    with tempfile.TemporaryDirectory(prefix="genlab-testing-") as name:
+        folder = Path(name) / "model"
         metrics = Metrics(metrics={}, epoch=0, protocol="", command="", seed=0, device="cpu", history=[])
-        save(folder / "model", model, metrics, "", plugins=subject.plugins)
-        loaded = load_bundle(folder / "model", "cpu", plugins=subject.plugins)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        save(folder, model, metrics, "", plugins=subject.plugins)
+        loaded = load_bundle(folder, "cpu", plugins=subject.plugins)
     with torch.no_grad():
-        found = subject.steady(getattr(loaded, subject.kind), *subject.inputs(case))
-    if not torch.equal(found, wanted):
-        raise Failed(
-            expected="the same numbers from the loaded model",
-            came=f"numbers that differ by up to {(found - wanted).abs().max().item():.3g}",
-            mend="keep what changes in training in parameters or in buffers with persistent=True, the default",
-        )
+        return wanted, subject.steady(getattr(loaded, subject.kind), *subject.inputs(case))
 
 
 @check("shapes", "does_not_make_the_host_wait", "repeats_itself_under_a_seed", "leaves_its_mode_alone")

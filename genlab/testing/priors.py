@@ -129,7 +129,7 @@ def samples_follow_the_density(subject: PriorSubject) -> None:
 def kl_is_what_samples_say(subject: PriorSubject) -> None:
     """KL(q || p) of diagonal normals q, where it has a closed form, is >= 0 and agrees with samples.
 
-    Within five standard errors of 20,000 samples.
+    Within five standard errors of 200,000 samples.
     """
     latent = subject.case.latent
     q = diagonal_normal(noise(2, latent), 0.5 * noise(2, latent, seed=2))

@@ -40,9 +40,14 @@ class DataSubject(PartSubject):
             raise Skipped(f"its data are not here: {str(error).partition(chr(10))[0]}") from None
         return source
 
+    @cached_property
+    def splits(self) -> dict[SplitName, Examples]:
+        """Every split, read once."""
+        return {name: self.there.split(name) for name in SPLITS}
+
     def examples(self, name: SplitName = "train") -> Examples:
         """Return a split."""
-        return self.there.split(name)
+        return self.splits[name]
 
     def few(self) -> Tensor:
         """Return three examples as they are stored."""
