@@ -78,7 +78,7 @@ class LikelihoodSubject(ModuleSubject):
             return OneDimensional(log_prob, p(DRAWS).sample().flatten())
 
 
-@check("registers")
+@check()
 def says_how_many_parameters_it_needs(subject: LikelihoodSubject) -> None:
     """The class says in `params` how many parameters each element of x needs: 1, 2, ...
 
