@@ -11,11 +11,13 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import typer
 
 import genlab
+import genlab.testing
 from genlab.api import API_VERSION
 from genlab.catalogue import HOOKS
 from genlab.cli import app
@@ -33,7 +35,8 @@ def surface() -> str:
         f"API {API_VERSION}": (),
         "hooks": _hooks(),
         "kinds of parts, and what each is given": (f"{k}({', '.join(GIVEN[k])})" for k in KINDS),
-        "names": _names(),
+        "names": _names(genlab),
+        "names of genlab.testing": _names(genlab.testing),
         "commands": _commands(typer.main.get_command(app), "genlab"),
         "environment": sorted(VARIABLES),
     }
@@ -49,9 +52,9 @@ def _hooks() -> Iterator[str]:
         yield f"{name}({arguments}) since {since_of(name)}"
 
 
-def _names() -> Iterator[str]:
-    for name in genlab.__all__:
-        value = getattr(genlab, name)
+def _names(module: ModuleType) -> Iterator[str]:
+    for name in module.__all__:
+        value = getattr(module, name)
         if inspect.isclass(value):
             own = any("__init__" in vars(base) for base in value.__mro__ if base.__module__.startswith("genlab."))
             yield f"class {name}{_signature(value) if own and name != 'Register' else ''}"

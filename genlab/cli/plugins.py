@@ -154,11 +154,11 @@ def _options(part: Brought) -> Iterator[str]:
         return
     rows = [
         (
-            f"  {option.name}",
+            option.name,
             "required" if option.required else shown(option.default),
             option.allowed,
             option.meaning.replace("``", "`"),
         )
         for option in part.options
     ]
-    yield listing(("  option", "default", "what it may be", "meaning"), rows)
+    yield textwrap.indent(listing(("option", "default", "what it may be", "meaning"), rows), "  ")

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from genlab.build import build_model
-from genlab.store import Metrics, load_bundle, save
+from genlab.runfiles import Metrics
+from genlab.store import load_bundle, save
 from genlab.testing.checking import Failed, Skipped, check
 from genlab.testing.module_subject import Case, ModuleSubject
 from genlab.testing.modules import refused_by

@@ -38,15 +38,9 @@ class Overlay(Registry):
 
     def __init__(self, cls: type) -> None:
         super().__init__()
+        for part in installed().registry.parts():
+            self.register(part.name, part.cls, part.distribution)
         self.register(NAME, cls, DISTRIBUTION)
-
-    def get(self, kind: str, name: str) -> Part:
-        """Return a part, as ``Registry.get`` does."""
-        return super().get(kind, name) if name == NAME else installed().registry.get(kind, name)
-
-    def parts(self, kind: str | None = None) -> list[Part]:
-        """Return the parts of one kind, or all."""
-        return [*installed().registry.parts(kind), *super().parts(kind)]
 
 
 @dataclass(frozen=True)
