@@ -97,6 +97,31 @@ def replaced_folder(path: Path) -> Iterator[Path]:
             raise
 
 
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Fill a folder that appears at ``path``, where nothing is yet, when the block ends, and vanishes if it raises.
+
+    Raises ``RunError`` if something else has appeared there by then; it is left as it is.
+    """
+    with explained(path):
+        new = _beside(path)
+        new.mkdir()
+        try:
+            yield new
+            sync_folder(new)
+            path.mkdir()  # fails if there is anything; what renaming puts over an empty folder is whole
+            try:
+                os.replace(new, path)  # noqa: PTH105
+            except BaseException:
+                with suppress(OSError):
+                    path.rmdir()
+                raise
+            sync_folder(path.parent)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+
+
 def previous(path: Path) -> Path:
     """Where ``replaced_folder`` keeps the old folder for the moment of the exchange."""
     return path.with_name(f".{path.name}.previous")

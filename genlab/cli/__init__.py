@@ -20,6 +20,7 @@ from genlab.cli import (
     evaluate,
     init,
     ls,
+    new,
     plot,
     plugins,
     report,
@@ -79,6 +80,7 @@ app.command("plot")(plot.command)
 app.command("eval")(evaluate.command)
 app.add_typer(data.app, name="data")
 app.command("devices")(devices.command)
+app.add_typer(new.app, name="new")
 app.add_typer(plugins.app, name="plugins")
 app.command("doctor")(doctor.command)
 
