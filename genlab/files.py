@@ -99,7 +99,7 @@ def replaced_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Fill a folder that appears at ``path``, where nothing is yet, when the block ends, and vanishes if it raises.
+    """Fill a folder that appears at ``path``, where nothing is yet, when the block ends; gone if it raises.
 
     Raises ``RunError`` if something else has appeared there by then; it is left as it is.
     """

@@ -15,6 +15,7 @@ from genlab.errors import PluginError
 from genlab.wording import shown
 
 LONGEST = 30  # characters: the lines of the generated files then fit in 88
+GROUP = "genlab"  # of entry points
 PREFIX = "genlab_"
 # What pip or pytest would take the module, or the folders beside it, for.
 _TAKEN = {"conftest": "pytest", "recipes": "the folder of recipes", "setup": "pip", "tests": "the folder of tests"}
@@ -25,19 +26,26 @@ def check_name(name: str) -> None:
     """Raise ``PluginError`` with a remedy unless a plugin can be called ``name`` on this machine."""
     if not _NAME.fullmatch(name) or len(name) > LONGEST:
         raise PluginError(
-            f"plugin name {shown(name)}: lower-case letters and digits, in words with - or _ between them, a letter "
-            f"first, {LONGEST} characters at most{_similar(name)}"
+            f"plugin name {shown(name)}: lower-case letters and digits are allowed, - or _ between words, a "
+            f"letter first, {LONGEST} characters at most{_similar(name)}"
         )
     module = module_of(name)
     if keyword.iskeyword(module):
-        raise PluginError(f"plugin name {name!r}: a word of Python's grammar, which cannot be imported{_other(name)}")
+        raise taken(name, "a word of Python's grammar, which cannot be imported")
     if module in sys.stdlib_module_names:
-        raise PluginError(f"plugin name {name!r}: Python has a module of that name itself{_other(name)}")
+        raise taken(name, "Python has a module of that name itself")
     if module in _TAKEN:
-        raise PluginError(f"plugin name {name!r}: {module}.py would be in the way of {_TAKEN[module]}{_other(name)}")
+        raise taken(name, f"{module}.py would be in the way of {_TAKEN[module]}")
     if module.startswith("test_") or module.endswith("_test"):
-        raise PluginError(f"plugin name {name!r}: pytest would take {module}.py for tests{_other(name)}")
+        raise taken(name, f"pytest would take {module}.py for tests")
     _check_not_installed(name, module)
+
+
+def taken(name: str, reason: str, *, or_else: str = "") -> PluginError:
+    """Return the error of a name that cannot be used, with another that might."""
+    other = f"my-{name}" if name[:3] != "my-" else f"{name}-2"
+    example = f", {other!r} for example" if len(other) <= LONGEST else ""
+    return PluginError(f"plugin name {name!r}: {reason}; choose another{example}{or_else}")
 
 
 def module_of(name: str) -> str:
@@ -58,15 +66,16 @@ def _check_not_installed(name: str, module: str) -> None:
     if found is not None:
         if _made_here_and_gone(found):
             return  # pip will put the new one in the place of the old
-        raise PluginError(
-            f"plugin name {name!r}: {found.metadata['Name']} {found.version} is installed, and installing the plugin "
-            f"would remove it{_other(name)}, or first: pip uninstall {name}"
+        own = found.metadata["Name"]
+        plugin = own != GROUP and any(entry_point.group == GROUP for entry_point in found.entry_points)
+        raise taken(
+            name,
+            f"{own} {found.version} is installed, and the plugin would take its place",
+            or_else=f", or pip uninstall {own} first" if plugin else "",
         )
     spec = find_spec(module)
     if spec is not None and spec.origin is not None:  # without one it is but a folder
-        raise PluginError(
-            f"plugin name {name!r}: there is a module {module} already, in {spec.origin}{_other(name)}"
-        )
+        raise taken(name, f"there is a module {module} already, {spec.origin}")
 
 
 def _made_here_and_gone(found: metadata.Distribution) -> bool:
@@ -80,9 +89,4 @@ def _made_here_and_gone(found: metadata.Distribution) -> bool:
 
 def _similar(name: str) -> str:
     words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-0123456789")[:LONGEST].rstrip("-")
-    return f"; {words!r} is one" if words and words != name else ""
-
-
-def _other(name: str) -> str:
-    other = f"genlab-{name}"
-    return f"; choose another, {other!r} for example" if len(other) <= LONGEST else "; choose another"
+    return f"; {words!r} would do" if words and words != name else ""

@@ -16,7 +16,7 @@ from string import Template
 import genlab
 from genlab.errors import PluginError
 from genlab.files import new_folder, write_text
-from genlab.naming import check_name, module_of, part_of
+from genlab.naming import check_name, module_of, part_of, taken
 from genlab.wording import printable, shown, suggest
 
 KINDS = (
@@ -94,22 +94,16 @@ def _check_free(name: str, kind: str, part: str, commands: Collection[str]) -> N
     from genlab.opening import installed_recipes
     from genlab.plugins import installed
 
-    remedy = f"choose another name, {f'my-{name}'!r} for example"
     if kind == "command":
         if part in commands:
-            raise PluginError(f"plugin name {name!r}: there is a command {f'genlab {part}'!r} already; {remedy}")
+            raise taken(name, f"there is a command {f'genlab {part}'!r} already")
     else:
         for other in installed().registry.parts(kind):
             if other.name == part and other.distribution != name:
-                raise PluginError(
-                    f"plugin name {name!r}: {other.distribution} has {words_of(kind)} {part!r} already; {remedy}"
-                )
+                raise taken(name, f"{other.distribution} has {words_of(kind)} {part!r} already")
     for recipe in installed_recipes():
         if recipe.name == name and recipe.distribution != name:
-            raise PluginError(
-                f"plugin name {name!r}: {recipe.distribution} has a recipe {name!r} already, as this plugin would; "
-                f"{remedy}"
-            )
+            raise taken(name, f"{recipe.distribution} has a recipe {name!r} already, and so would the plugin")
 
 
 def _files(name: str, kind: str, part: str) -> Mapping[str, str]:

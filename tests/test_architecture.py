@@ -172,4 +172,4 @@ def test_the_table_of_modules_names_all_that_there_are() -> None:
             named.add(folder / Path(name).name)
     assert [name for name in named if not (ROOT / name).exists()] == []
     own = {path.relative_to(ROOT) for path in (ROOT / "genlab").iterdir() if not path.name.startswith(("_", "."))}
-    assert own - named <= {Path("genlab/py.typed"), Path("genlab/recipes"), Path("genlab/templates")}
+    assert own - named <= {Path("genlab/py.typed"), Path("genlab/recipes")}

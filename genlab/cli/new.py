@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from genlab.scaffold import KINDS
-
 app = typer.Typer(help="Begin something of your own.", no_args_is_help=True, rich_markup_mode=None)
 
 
 def _kinds(incomplete: str) -> list[str]:
+    from genlab.scaffold import KINDS
+
     return [kind for kind in KINDS if kind.startswith(incomplete)]
 
 
 @app.command()
 def plugin(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Of the package; recipes call its part the same.")],
-    kind: Annotated[
-        str, typer.Option("--kind", help=f"What it brings: {', '.join(KINDS)}.", autocompletion=_kinds)
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Of the package, and what recipes will call its part.")
     ],
-    folder: Annotated[Path, typer.Option("--dir", help="Where to put its folder.")] = Path(),
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--kind",
+            help="What it brings: encoder, decoder, prior, likelihood, objective, data, tracker, optimizer, "
+            "schedule, search or command.",
+            autocompletion=_kinds,
+        ),
+    ],
+    folder: Annotated[Path, typer.Option("--dir", help="The folder to write its folder into.")] = Path(),
 ) -> None:
-    """Write a plugin: a working part of about fifteen lines, a recipe, tests.
+    """Write a plugin: a part that works, a recipe, tests.
 
-    Nothing is fetched.
+    Its author's code is about fifteen lines, to be changed. Nothing is fetched.
 
     Example: genlab new plugin my-encoder --kind encoder
     """
-    import shlex
-
     from genlab.scaffold import new_plugin, words_of
 
     root = context.find_root()
@@ -40,14 +47,15 @@ def plugin(
     made = new_plugin(name, kind, folder, commands=commands)
     roles = {
         made.module: f"{words_of(kind)} that works: make it yours",
-        made.recipe: "a recipe to train it on made-up data" if kind != "command" else "a recipe, for a model",
-        made.tests: "genlab's checks and your own",
+        made.recipe: f"a recipe to try it {'on' if kind == 'command' else 'with'}",
+        made.tests: "genlab's checks, and yours",
     }
     width = max(len(str(path)) for path in roles)
     for path, role in roles.items():
         typer.echo(f"{path!s:{width}}  {role}")
-    where = shlex.quote(str(made.folder) if made.folder.is_absolute() else f"./{made.folder}")
-    typer.echo(f"\ninstall it:    pip install -e {where}")
-    typer.echo(f"test it:       pytest {shlex.quote(str(made.folder))}")
+    where = str(made.folder)
+    here = "" if made.folder.is_absolute() or where.startswith(".") else "./"  # by which pip knows a folder
+    typer.echo(f"\ninstall it:    pip install -e {here}{shlex.quote(where)}")
+    typer.echo(f"test it:       pytest {shlex.quote(where)}")
     typer.echo(f"train it:      genlab run {shlex.quote(str(made.recipe))}")
     typer.echo("\nIt has no licence yet: README.md says where to put the one that you choose.")
