@@ -109,13 +109,9 @@ def new_folder(path: Path) -> Iterator[Path]:
         try:
             yield new
             sync_folder(new)
-            path.mkdir()  # fails if there is anything; what renaming puts over an empty folder is whole
-            try:
-                os.replace(new, path)  # noqa: PTH105
-            except BaseException:
-                with suppress(OSError):
-                    path.rmdir()
-                raise
+            if os.name != "nt":  # where renaming itself refuses to replace
+                path.mkdir()
+            new.rename(path)
             sync_folder(path.parent)
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
