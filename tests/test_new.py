@@ -306,9 +306,9 @@ def test_it_is_installed_passes_its_tests_and_trains(kind: str, tmp_path: Path) 
     pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "install", "--quiet"]
     run([*pip, "--no-index", "--no-deps", "--no-build-isolation", "./demo"], tmp_path)
     run([python, "-m", "pytest", "-q", "demo"], tmp_path)
-    for recipe in ("demo/recipes/demo.yaml", "demo"):
-        out = run([python, "-m", "genlab", "run", recipe, "train.epochs=1", "--quiet"], tmp_path)
-        assert (tmp_path / out.strip() / "report.html").is_file()
+    # By its name, as the wheel brought it; the plugin's own tests train the file.
+    out = run([python, "-m", "genlab", "run", "demo", "train.epochs=1", "--quiet"], tmp_path)
+    assert (tmp_path / out.strip() / "report.html").is_file()
     if kind == "command":
         assert "nats per example" in run([python, "-m", "genlab", "demo", "demo", "-n", "20"], tmp_path)
     if kind == "search":
