@@ -55,14 +55,21 @@ def module_of(name: str) -> str:
 
 def part_of(name: str) -> str:
     """Return what recipes call the part: ``flows`` for ``genlab-flows``."""
-    return module_of(name).removeprefix(PREFIX)
+    module = module_of(name)
+    part = module.removeprefix(PREFIX)
+    return part if part[:1].isalpha() else module
+
+
+def installed_as(name: str) -> metadata.Distribution | None:
+    """Return the installed distribution of that name, however it is spelled."""
+    try:
+        return metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _check_not_installed(name: str, module: str) -> None:
-    try:
-        found = metadata.distribution(name)
-    except metadata.PackageNotFoundError:
-        found = None
+    found = installed_as(name)
     if found is not None:
         if _made_here_and_gone(found):
             return  # pip will put the new one in the place of the old

@@ -16,7 +16,7 @@ from string import Template
 import genlab
 from genlab.errors import PluginError
 from genlab.files import new_folder, write_text
-from genlab.naming import check_name, module_of, part_of, taken
+from genlab.naming import check_name, installed_as, module_of, part_of, taken
 from genlab.wording import printable, shown, suggest
 
 KINDS = (
@@ -90,12 +90,12 @@ def words_of(kind: str) -> str:
 
 
 def _check_free(name: str, kind: str, part: str, commands: Collection[str]) -> None:
-    """Raise ``PluginError`` if an installed distribution has a part, command or recipe of that name."""
+    """Raise ``PluginError`` if another distribution has a part, command or recipe of that name."""
     from genlab.opening import installed_recipes
     from genlab.plugins import installed
 
     if kind == "command":
-        if part in commands:
+        if part in commands and installed_as(name) is None:
             raise taken(name, f"there is a command {f'genlab {part}'!r} already")
     else:
         for other in installed().registry.parts(kind):

@@ -142,6 +142,7 @@ def test_a_name_that_begins_with_genlab_is_not_repeated_in_recipes(tmp_path: Pat
     made = new_plugin("genlab-demo", "prior", tmp_path)
     assert (made.part, made.module.name, made.recipe.name) == ("demo", "genlab_demo.py", "genlab-demo.yaml")
     assert "prior: {use: demo, " in made.recipe.read_text()
+    assert new_plugin("genlab-2d", "prior", tmp_path).part == "genlab_2d"  # a part's name begins with a letter
 
 
 NAMES = {
@@ -284,7 +285,7 @@ def test_the_name_of_an_own_plugin_that_was_thrown_away_is_free(
     with pytest.raises(PluginError, match=r"demo 0.1.0 is installed, .*, or pip uninstall demo first$"):
         new_plugin("demo", "prior", tmp_path)
     old.rmdir()
-    assert new_plugin("demo", "prior", tmp_path).folder == tmp_path / "demo"
+    assert new_plugin("demo", "command", tmp_path, commands=["demo"]).folder == tmp_path / "demo"
 
 
 def test_the_templates_are_in_the_wheel(tmp_path: Path) -> None:
