@@ -14,6 +14,7 @@ from pathlib import Path
 from string import Template
 
 import genlab
+from genlab.api import API_VERSION
 from genlab.errors import PluginError
 from genlab.files import new_folder, write_text
 from genlab.naming import check_name, installed_as, module_of, part_of, taken
@@ -26,7 +27,6 @@ KINDS = (
 """What a new plugin may bring: a part of any kind, or a command."""
 
 _WORDS = {"data": "data source"}
-_API = "1.0"
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _files(name: str, kind: str, part: str) -> Mapping[str, str]:
         "what": what,
         "What": what[:1].upper() + what[1:],
         "genlab": genlab.__version__,
-        "api": _API,
+        "api": API_VERSION,
     }
 
     def filled(template: str, **more: str) -> str:
