@@ -86,6 +86,8 @@ class Bijection(nn.Module):
 
     def forward(self, v: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map v ``(..., Z)``, given ``(..., C)``, to w ``(..., Z)`` and log |det dw/dv| ``(...,)``: one pass."""
+        if not v.numel():
+            return v, v.sum(-1)  # torch's reductions of log |det| cannot tell the shape of nothing
         with _float32(v):
             total = torch.zeros_like(v[..., 0])
             for step in self.steps:
@@ -110,4 +112,5 @@ def _make_small(last: nn.Module) -> None:
 def _float32(x: Tensor) -> AbstractContextManager[object]:
     """No autocast, whoever has switched it on."""
     kind = x.device.type
-    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
+    can = torch.amp.is_autocast_available(kind)  # not on the meta device
+    return torch.autocast(kind, enabled=False) if can and torch.is_autocast_enabled(kind) else nullcontext()

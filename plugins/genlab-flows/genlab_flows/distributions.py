@@ -87,12 +87,11 @@ class Pushed(Distribution):
 
         Its error is some hundredths of the standard deviation.
         """
-        return torch.addcmul(self.loc, self.scale, self._average(1))
-
-    @property
-    def variance(self) -> Tensor:
-        """The variances ``(*batch, Z)``, estimated as the mean is."""
-        return self.scale.square() * (self._average(2) - self._average(1).square())
+        total = torch.zeros_like(self.loc)
+        for e in _spread(self.loc.shape[-1]).to(self.loc).split(AT_ONCE):
+            e = e.view(len(e), *[1] * (self.loc.ndim - 1), -1).expand(len(e), *self.loc.shape)
+            total = total + self.bijection(e, self.context)[0].sum(0)
+        return torch.addcmul(self.loc, self.scale, total / POINTS)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Pushed:
         """Repeat it over a larger batch shape."""
@@ -101,14 +100,6 @@ class Pushed(Distribution):
 
     def _density(self, e: Tensor, log_det: Tensor) -> Tensor:
         return self.noise.log_prob(e) - log_det - self.scale.log().sum(-1)
-
-    def _average(self, power: int) -> Tensor:
-        """Estimate E[f(e)^power]: ``(*batch, Z)``."""
-        total = torch.zeros_like(self.loc)
-        for e in _spread(self.loc.shape[-1]).to(self.loc).split(AT_ONCE):
-            e = e.view(len(e), *[1] * (self.loc.ndim - 1), -1).expand(len(e), *self.loc.shape)
-            total = total + self.bijection(e, self.context)[0].pow(power).sum(0)
-        return total / POINTS
 
 
 @cache
