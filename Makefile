@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.genlab-installed
-PROJECTS := .[dev] plugins/genlab-mnist plugins/genlab-optuna plugins/genlab-tiny
+PROJECTS := .[dev] plugins/genlab-flows plugins/genlab-mnist plugins/genlab-optuna plugins/genlab-tiny
 BENCH := .bench
 
 .PHONY: help setup mnist test lint format bench-peers clean

@@ -15,6 +15,7 @@ or captured as a graph. Its own coupling layers, neural and continuous flows loo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Annotated, Literal
@@ -61,12 +62,13 @@ class Bijection(nn.Module):
         passes: int | None,
     ) -> None:
         super().__init__()
-        univariate, shapes = MonotonicAffineTransform, [(), ()]
-        if kind == "nsf":
+        univariate: Callable[..., object] = MonotonicAffineTransform  # shift and scale
+        shapes: list[tuple[int, ...]] = [(), ()]
+        if kind == "nsf":  # widths and heights of the bins, slopes between them
             univariate, shapes = partial(MonotonicRQSTransform, slope=SLOPE), [(bins,), (bins,), (bins - 1,)]
         with torch.device("cpu"):  # zuko looks at the values of its masks, and the meta device has none
             ascending = torch.arange(features)
-            steps = nn.ModuleList(
+            steps = [
                 MaskedAutoregressiveTransform(
                     features,
                     context,
@@ -78,11 +80,11 @@ class Bijection(nn.Module):
                     activation=nn.SiLU,
                 )
                 for i in range(transforms)
-            )
+            ]
             for step in steps:
                 # One number without a context has no network: its parameters are g's own.
                 _make_small(step.phi if features == 1 and not context else step.hyper[-1])
-        self.steps = steps.to(torch.get_default_device())
+        self.steps = nn.ModuleList(steps).to(torch.get_default_device())
 
     def forward(self, v: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map v ``(..., Z)``, given ``(..., C)``, to w ``(..., Z)`` and log |det dw/dv| ``(...,)``: one pass."""

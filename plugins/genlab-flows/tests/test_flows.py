@@ -293,9 +293,8 @@ def test_under_autocast_the_flow_computes_in_float32(kind: Kind, latent: int) ->
 
 
 @kinds
-@latents
-def test_a_step_compiles_whole_and_to_the_same_numbers(kind: Kind, latent: int) -> None:
-    loss, x = loss_of(posterior_of(latent, kind), prior_of(latent, kind)), torch.rand(4, *X_SHAPE)
+def test_a_step_compiles_whole_and_to_the_same_numbers(kind: Kind) -> None:
+    loss, x = loss_of(posterior_of(3, kind), prior_of(3, kind)), torch.rand(4, *X_SHAPE)
     torch.manual_seed(0)
     wanted = loss(x)
     torch.manual_seed(0)
