@@ -166,6 +166,49 @@ def test_the_density_of_the_last_sample_is_the_density_there_and_so_is_its_gradi
 
 
 @kinds
+def test_samples_before_the_last_have_their_own_density(kind: Kind) -> None:
+    q = posterior_of(3, kind)(torch.rand(4, *X_SHAPE))
+    with torch.no_grad():
+        first = q.rsample()
+        known = q.log_prob(first)
+        q.rsample()
+        torch.testing.assert_close(q.log_prob(first), known, rtol=1e-4, atol=1e-4)
+
+
+@kinds
+def test_the_gradient_of_a_step_is_its_slope(kind: Kind) -> None:
+    """Along a random direction in the space of all parameters, the noise held fixed."""
+    torch.manual_seed(0)
+    encoder, prior = FlowPosterior(X_SHAPE, 3, base=MLPEncoder(X_SHAPE, 3), kind=kind), FlowPrior(3, kind=kind)
+    if kind == "maf":  # splines as rough as that have kinks between two steps of float32
+        stir(encoder.bijection)
+    params, x = [*encoder.parameters(), *prior.parameters()], torch.rand(64, *X_SHAPE)
+    directions = [torch.randn_like(p) for p in params]
+
+    def at(t: float) -> Tensor:
+        with torch.no_grad():
+            for p, direction in zip(params, directions, strict=True):
+                p.add_(t * direction)
+        torch.manual_seed(1)
+        return loss_of(encoder, prior)(x)
+
+    gradients = torch.autograd.grad(at(0), params)
+    wanted = sum((g * d).sum().item() for g, d in zip(gradients, directions, strict=True))
+    h = 5e-4
+    with torch.no_grad():
+        slope = ((at(h) - at(-2 * h)) / (2 * h)).item()  # from 0 to h, then to -h
+    assert slope == pytest.approx(wanted, rel=0.02)
+
+
+@pytest.mark.parametrize(("passes", "evaluations"), [(None, 6), (3, 3), (2, 2)])
+def test_passes_are_what_a_sample_of_the_prior_takes(passes: int | None, evaluations: int) -> None:
+    prior, calls = prior_of(6, "maf", transforms=1, passes=passes), []
+    prior.bijection.steps[0].hyper.register_forward_hook(lambda *_: calls.append(1))
+    prior().log_prob(prior().rsample())
+    assert len(calls) == evaluations + 1  # and one for the density
+
+
+@kinds
 def test_a_posterior_starts_close_to_its_base_and_a_prior_close_to_the_standard_normal(kind: Kind) -> None:
     torch.manual_seed(0)
     encoder = FlowPosterior(X_SHAPE, 3, base=MLPEncoder(X_SHAPE, 3), kind=kind)
