@@ -97,6 +97,14 @@ def test_a_seed_repeats_a_training_to_the_last_bit(recipe: Path) -> None:
     assert (other / "model" / "model.safetensors").read_bytes() != first
 
 
+def test_a_resumed_training_is_that_of_one_that_never_stopped(recipe: Path) -> None:
+    whole = genlab.run(recipe, plots=False, device="cpu").directory
+    begun = genlab.run(recipe, {"train.epochs": 1}, plots=False, device="cpu").directory
+    gone_on = genlab.resume(begun, {"train.epochs": 2}, plots=False).directory
+    states = [max((run / "checkpoints").iterdir()) / "state.safetensors" for run in (whole, gone_on)]
+    assert states[0].read_bytes() == states[1].read_bytes()
+
+
 @pytest.mark.parametrize("prior", ["flow", "standard_normal"])
 @pytest.mark.parametrize("kind", ["nsf", "maf"])
 def test_the_kl_is_positive_and_what_quadrature_says(prior: str, kind: str) -> None:
