@@ -12,7 +12,7 @@ from jsonschema import Draft7Validator
 import genlab
 from genlab import vocabulary
 from genlab.cli import main
-from genlab.drafts import Choices, draft
+from genlab.drafts import Answers, draft
 from genlab.errors import ModelError, PluginError, RecipeError
 from genlab.opening import open_recipe, open_text
 from genlab.plugins import installed
@@ -94,8 +94,8 @@ def test_the_schema_and_the_recipe_agree(encoder: object, good: bool, bars: Path
 
 @pytest.mark.usefixtures("two")
 def test_drafts_lists_and_completion_offer_names_that_work(capsys: Captured) -> None:
-    text = draft(Choices(encoder="a-plugin:made"), installed().registry)
-    assert 'use: "a-plugin:made"' in text
+    text = draft(Answers(encoder="a-plugin:made"), installed().registry)
+    assert "use: a-plugin:made" in text
     assert "b-plugin:made" in text
     assert {"mlp", "a-plugin:made", "b-plugin:made", "b-plugin:mlp"} <= vocabulary._collect().parts[
         "encoder"
