@@ -44,8 +44,9 @@ def layers(model: LatentModel) -> list[Layer]:
     try:
         with torch.no_grad(), seeded(0, model.device):
             q = model.q(torch.zeros(1, *model.x_shape, device=model.device))
-            model.p(q.rsample())
-            model.prior()
+            z = q.rsample()
+            model.p(z)
+            model.prior().log_prob(z)  # the layers of a prior may run in its density alone
     finally:
         model.train(training)
         for handle in handles:

@@ -8,6 +8,8 @@ import genlab
 from genlab_flows.posterior import FlowPosterior
 from genlab_flows.prior import FlowPrior
 
+GENLAB_API = "1.0"
+
 
 @genlab.hookimpl
 def genlab_register(register: genlab.Register) -> None:

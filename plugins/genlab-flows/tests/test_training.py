@@ -17,6 +17,7 @@ from genlab.cli import main
 from genlab.model import LatentModel
 from genlab.plugins import installed
 from genlab.resolving import recipe_from
+from genlab.summary import layers
 from genlab_flows.posterior import FlowPosterior
 
 SHIPPED = sorted(genlab_flows.genlab_recipes().glob("*.yaml"))
@@ -187,3 +188,9 @@ def test_mistakes_are_told_with_their_place(
     err = capsys.readouterr().err
     assert "flow.yaml:" in err
     assert said in err
+
+
+def test_the_layers_of_a_flow_prior_are_listed_with_what_they_return() -> None:
+    of_prior = [layer for layer in layers(built()) if layer.path.startswith("prior.") and layer.parameters]
+    assert of_prior
+    assert all(layer.shape is not None for layer in of_prior)
