@@ -98,6 +98,12 @@ class Environment(BaseModel):
     libraries: dict[str, str]
     command: str
 
+    @property
+    def plugin_words(self) -> list[str]:
+        """What names the recipe's single-file plugins on a command line: ``--plugin FILE`` for each."""
+        files = dict.fromkeys(owner.file for owner in self.parts if owner.file)
+        return [word for file in files for word in ("--plugin", file)]
+
     def differences(self, now: Environment) -> list[str]:
         """Say what differs now in what a result depends on to the last bit."""
         names = ("genlab", "python", "device", "precision", "runner", "threads", "deterministic")

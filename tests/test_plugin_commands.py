@@ -48,6 +48,14 @@ def test_a_command_is_listed_runs_and_has_help(site: Site, capsys: Captured) -> 
     assert (code, err) == (2, "error: no such option: --whom; did you mean --who? see genlab hello --help\n")
 
 
+@pytest.mark.parametrize(("typed", "meant"), [("hallo", "hello"), ("vaidate", "validate"), ("docter", "doctor")])
+def test_a_mistyped_command_is_guessed_among_all(site: Site, typed: str, meant: str, capsys: Captured) -> None:
+    site.add("a-plugin", COMMAND.format(name="hello"))
+    code, out, err = said([typed], capsys)
+    assert (code, out) == (2, "")
+    assert err == f"error: no such command '{typed}'; did you mean '{meant}'? see genlab --help\n"
+
+
 def test_commands_are_found_however_they_are_written(site: Site, capsys: Captured) -> None:
     (site.folder / "a_more.py").write_text("def three():\n    '''Third.'''\n    print(3)\n")
     site.add(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
+import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -198,3 +201,22 @@ def test_in_python_the_parts_are_there_too(file: Path, bars: Path) -> None:
     select(files=[file])
     run = genlab.run(bars, {"encoder": "made", "train.epochs": 1}, plots=False)
     assert type(run.model.encoder).__name__ == "Made"
+
+
+def test_what_a_run_and_its_page_say_to_type_next_names_the_file(
+    file: Path, bars: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    spaced = tmp_path / "my parts.py"
+    file.rename(spaced)
+    words = ["run", str(bars), "encoder=made", "train.epochs=1", "--plugin", str(spaced)]
+    code, out, err = said(words, capsys)
+    assert code == 0, err
+    quoted = f"--plugin '{spaced}'"
+    assert f"genlab sample bars -n 16 -o samples.png {quoted}\n" in out
+    assert "genlab.load(" not in out  # a file is for commands alone
+    (run,) = Path(os.environ["GENLAB_RUNS"]).glob("bars/*")
+    page = html.unescape((run / "report.html").read_text())
+    use, again = page.partition("Use it</h2>")[2].partition("Make it again</h2>")[::2]
+    assert use.count(quoted) == 3
+    assert "genlab.load(" not in use
+    assert re.search(rf"genlab run \S*resolved.yaml {quoted} --device", again)

@@ -33,7 +33,7 @@ from genlab.cli import (
     sweep,
     validate,
 )
-from genlab.cli.added import Commands
+from genlab.cli.added import Commands, UsageError
 from genlab.cli.arguments import PluginFiles
 from genlab.cli.streams import divert, forgive_encodings
 from genlab.errors import GenlabError
@@ -49,8 +49,6 @@ Exit codes:
   1    training failed, or `doctor` found a problem
   2    a mistake in the input: what and where is on standard error
   130  interrupted by Ctrl-C; 143 by SIGTERM"""
-
-_UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # which typer does not export
 
 app = typer.Typer(
     name="genlab",
@@ -126,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if sys.stdout is not None:
             sys.stdout.flush()  # here, where a full disk can be told
         sys.exit(code or 0)
-    except _UsageError as error:
+    except UsageError as error:
         typer.echo(usage(error), err=True)
         sys.exit(2)
     except GenlabError as error:

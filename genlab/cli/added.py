@@ -10,6 +10,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOOK = "genlab_commands"
+UsageError: type[Any] = typer.BadParameter.__bases__[0]  # which typer does not export
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,16 @@ class Commands(TyperGroup):
         """Return the names of all commands."""
         own = super().list_commands(ctx)
         return [*own, *(name for name in _names() if name not in own)]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that is meant; plugins' commands too are offered to who mistypes one."""
+        try:
+            return super().resolve_command(ctx, args)
+        except UsageError as error:
+            if near := get_close_matches(args[0], self.list_commands(ctx), n=1) if args else []:
+                said = error.message.partition(". Did you mean")[0].rstrip(".")
+                error.message = f"{said}. Did you mean {near[0]!r}?"
+            raise
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command by its name, or by ``distribution:name``."""

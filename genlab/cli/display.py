@@ -142,7 +142,8 @@ class PlainDisplay(QuietDisplay):
         out(f"  genlab sample {name} -n 16 -o samples.png{same}")
         out(f"  genlab eval {name}{same}")
         out(f"  genlab plot all {name}{same}")
-        out(f"  python -c 'import genlab; print(genlab.load(\"{name}\").sample(16).shape)'")
+        if not selected().files:  # which are for commands alone
+            out(f"  python -c 'import genlab; print(genlab.load(\"{name}\").sample(16).shape)'")
 
 
 class TerminalDisplay(PlainDisplay):

@@ -5,6 +5,7 @@ Runs that failed, that died or that are under way have pages too, so nothing but
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -92,6 +93,12 @@ class RunFacts:
     def environment(self) -> Environment | None:
         """What it was done with."""
         return self.digest.made
+
+    @property
+    def same_files(self) -> str:
+        """What names its single-file plugins again, at the end of a command; empty if there are none."""
+        words = self.environment.plugin_words if self.environment else []
+        return f" {shlex.join(words)}" if words else ""
 
     @property
     def resolved(self) -> Mapping[str, Json]:

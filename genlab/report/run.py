@@ -136,9 +136,10 @@ def _outcome(run: RunFacts) -> Html | None:
     )
     lines: list[Content] = [tag("p", what), tag("p", kept)]
     if status == "running":
-        lines.append(listing(f"genlab report {directory}", "command to write this page anew"))
+        lines.append(listing(f"genlab report {directory}{run.same_files}", "command to write this page anew"))
     elif run.can_resume:
-        lines += [tag("p", "To go on from the last checkpoint:"), listing(f"genlab resume {directory}", "command")]
+        go_on = f"genlab resume {directory}{run.same_files}"
+        lines += [tag("p", "To go on from the last checkpoint:"), listing(go_on, "command")]
     else:
         lines.append(tag("p", "No checkpoint was due yet, so it can only be started again."))
     return tag("div", lines, class_=f"outcome {status}", role="note")

@@ -10,6 +10,8 @@ from genlab.report.page import Content, Html, code, facts, listing, section, tab
 from genlab.runfiles import Environment
 from genlab.units import bytes_said
 
+NO_PYTHON = "One of its parts came from a file, which commands can name; for Python it has to be in a package."
+
 
 def layers(run: RunFacts) -> Html:
     """Return the table of layers with output shapes and parameters."""
@@ -85,19 +87,19 @@ def use(run: RunFacts) -> Html | None:
         f"z = model.encode(x)  # (16, {latent}) posterior means",
         "nats = model.log_prob(x, k=100)  # (16,) estimates of log p(x)",
     ]
-    ref = shlex.quote(folder)
+    ref, same = shlex.quote(folder), run.same_files
     shell = [f"genlab sample {ref} -n 16 -o samples.png", f"genlab eval {ref}", f"genlab plot all {ref}"]
     return section(
         "Use it",
-        listing("\n".join(python), "Python"),
-        listing("\n".join(shell), "commands"),
+        listing("\n".join(python), "Python") if not same else tag("p", NO_PYTHON),
+        listing("\n".join(f"{line}{same}" for line in shell), "commands"),
     )
 
 
 def reproduce(run: RunFacts) -> Html:
     """Return the commands that make the run again, and the versions that it was made with."""
     env = run.environment
-    again = f"genlab run {shlex.quote(from_here(run.path / 'resolved.yaml'))}"
+    again = f"genlab run {shlex.quote(from_here(run.path / 'resolved.yaml'))}{run.same_files}"
     if env is None:
         return section("Make it again", listing(again, "command"))
     return section(
