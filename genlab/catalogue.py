@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from importlib import metadata
 
+from genlab.entries import module_of, packaged
 from genlab.glance import Glance, glance
 from genlab.hooks import PROJECT, Hooks
 from genlab.selection import Selection, selected
@@ -13,15 +14,6 @@ HOOKS = tuple(name for name in vars(Hooks) if name.startswith("genlab_"))
 """Every hook that a plugin may implement."""
 
 _BROUGHT = {"genlab_recipes": "recipes", "genlab_models": "models"}
-
-
-@dataclass(frozen=True)
-class Packaged:
-    """What the metadata of a distribution say of it."""
-
-    distribution: str
-    version: str
-    summary: str
 
 
 @dataclass(frozen=True)
@@ -56,18 +48,10 @@ def catalogue() -> list[Entry]:
     return sorted([*found.values(), *files], key=lambda entry: (entry.distribution != PROJECT, entry.distribution))
 
 
-def packaged(entry_point: metadata.EntryPoint) -> Packaged:
-    """Return the distribution that an entry point belongs to, as far as it is known."""
-    fields = dict(entry_point.dist.metadata.items()) if entry_point.dist else {}  # type: ignore[attr-defined]
-    return Packaged(
-        fields.get("Name") or entry_point.module, fields.get("Version") or "unknown", fields.get("Summary") or ""
-    )
-
-
 def _entry(entry_point: metadata.EntryPoint, selection: Selection) -> Entry:
     dist = packaged(entry_point)
     points = (f"{entry_point.name} = {entry_point.value}",)
-    seen = glance(entry_point.module, HOOKS)
+    seen = glance(module_of(entry_point), HOOKS)
     entry = _described(dist.distribution, dist.version, dist.summary, points, seen)
     distribution = dist.distribution
     if distribution == PROJECT or selection.allows(distribution, entry_point.name):

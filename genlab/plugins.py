@@ -15,15 +15,15 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 
 import genlab
 from genlab.api import check
-from genlab.catalogue import packaged
+from genlab.entries import imported, packaged
 from genlab.errors import PluginError
 from genlab.hooks import PROJECT, hooks_of
 from genlab.registry import OWN, Registry
@@ -31,8 +31,6 @@ from genlab.selection import ALLOWED, STRICT, Selection, selected
 from genlab.single import PluginFile, Source, place_of, read_file
 from genlab.steady import unchanged
 from genlab.wording import suggest
-
-GROUP = PROJECT
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,8 @@ class _Loaded:
 
     def add(self, distribution: str, version: str, name: str, load: Callable[[], object]) -> None:
         """Load one plugin: all of it, or, if anything is wrong, nothing."""
-        with self.registry.registering(distribution) as register, unchanged(), redirect_stdout(sys.stderr):
+        quiet = redirect_stdout(sys.stderr), redirect_stderr(sys.stderr)  # put back if the plugin changes them
+        with self.registry.registering(distribution) as register, unchanged(), quiet[0], quiet[1]:
             module = load()
             check(module, distribution, genlab.__version__)
             hook = hooks_of(module, name)
@@ -112,7 +111,7 @@ def examined() -> Plugins:
 
 @cache
 def _loaded(selection: Selection) -> Plugins:
-    return load(metadata.entry_points(group=GROUP), selection)
+    return load(metadata.entry_points(group=PROJECT), selection)
 
 
 def load(entry_points: Iterable[metadata.EntryPoint], selection: Selection | None = None) -> Plugins:
@@ -128,7 +127,7 @@ def load(entry_points: Iterable[metadata.EntryPoint], selection: Selection | Non
             left_out[LeftOut(dist, selection.reason)] = None
             continue
         try:
-            loaded.add(dist, version, entry_point.name, entry_point.load)
+            loaded.add(dist, version, entry_point.name, partial(imported, entry_point))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # sys.exit() in a plugin, or a panic in its Rust, must not end genlab

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from genlab.errors import PluginError
@@ -45,17 +46,21 @@ _SETTINGS = (
 def unchanged() -> Iterator[None]:
     """Put back what a block changes for the whole process, random states included.
 
-    Raises ``PluginError`` naming the first setting that was changed. Random states are put back in silence: who
-    seeds them means no harm.
+    Raises ``PluginError`` naming the first setting that was changed. Random states and the number of threads are
+    put back in silence: who seeds means no harm, and some libraries choose threads when they are imported.
     """
     before = [(setting, setting.read()) for setting in _SETTINGS]
-    state, drawn = random.getstate(), torch.get_rng_state()
+    state, drawn, numpy_state = random.getstate(), torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
+    threads = torch.get_num_threads()
     changed: list[str] = []
     try:
         yield
     finally:
         random.setstate(state)
         torch.set_rng_state(drawn)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
         for setting, value in before:
             if (now := setting.read()) != value:
                 setting.write(value)

@@ -16,6 +16,7 @@ from typing import Any
 
 import genlab
 from genlab import folders
+from genlab.entries import packaged
 from genlab.selection import selected
 
 FILE = "completion.json"
@@ -76,8 +77,9 @@ def _path() -> Path:
 
 
 def _key() -> str:
-    found = {f"{e.dist.name} {e.dist.version}" for e in metadata.entry_points(group="genlab") if e.dist}
-    return f"genlab {genlab.__version__}: {', '.join(sorted(found))}; {selected()}"
+    plugins = {packaged(entry_point) for entry_point in metadata.entry_points(group="genlab")}
+    found = sorted(f"{plugin.distribution} {plugin.version}" for plugin in plugins)
+    return f"genlab {genlab.__version__}: {', '.join(found)}; {selected()}"
 
 
 def _keep(vocabulary: Vocabulary) -> None:

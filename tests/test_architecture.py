@@ -43,6 +43,7 @@ LAYERS = [
         "precision",
         "runfiles",
     },
+    {"entries"},
     {"interfaces", "docstrings", "catalogue"},
     {"contract"},
     {"model", "registry"},

@@ -6,6 +6,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,7 +18,7 @@ from genlab.plugins import Plugins, installed, load
 from genlab.registry import KINDS
 from genlab.resolving import recipe_from
 from genlab.selection import Selection
-from tests.sites import COMMAND, PART, REGISTER, Site
+from tests.sites import COMMAND, PART, REGISTER, Site, forget
 
 Captured = pytest.CaptureFixture[str]
 
@@ -125,6 +126,17 @@ BROKEN = {
         "import os\nos.chdir('/')\n" + REGISTER.format(name="made"),
         "it changed the working directory to /, for everybody",
     ),
+    "calls itself without end": ("def f():\n    f()\nf()", "RecursionError"),
+    "is no text": ("x = 1\0", "SyntaxError: source code string cannot contain null bytes"),
+    "takes the outputs away": (
+        "import sys\nsys.stdout = sys.stderr = None\nraise ImportError('no outputs')",
+        "ImportError: no outputs",
+    ),
+    "sets everything and fails": (
+        "import os, torch\ntorch.set_num_threads(3)\ntorch.set_default_dtype(torch.float64)\nos.chdir('/')\n"
+        "raise KeyError('all of it')",
+        "KeyError: 'all of it'",
+    ),
     "turns gradients off and fails": (
         "import torch\ntorch.set_grad_enabled(False)\nraise KeyError('x')\n",
         "KeyError: 'x'",
@@ -169,6 +181,54 @@ def test_a_broken_plugin_leaves_nothing_behind_and_everything_else_works(
     assert (torch.get_default_dtype(), torch.get_default_device()) == (torch.float32, torch.device("cpu"))
     assert torch.is_grad_enabled()
     assert Path.cwd() == here
+
+
+@pytest.mark.parametrize(("code", "cause"), BROKEN.values(), ids=BROKEN.keys())
+def test_beside_a_broken_plugin_the_reference_recipe_is_sound_and_the_doctor_names_the_culprit(
+    code: str, cause: str, site: Site, capsys: Captured
+) -> None:
+    site.add("a-plugin", code)
+    code_of_validate, out, err = said(["validate", "mnist_cvae"], capsys)
+    assert (code_of_validate, out.count("mnist_cvae"), err) == (0, 1, "")
+    ended, out, err = said(["plugins", "doctor"], capsys)
+    assert (ended, err) == (1, "")
+    named = out.partition("\na-plugin, entry point a_plugin: ")[2]
+    assert cause in named.partition("\n")[0]
+    assert out.endswith("plugins loaded, 1 failed\n")
+
+
+def test_an_entry_point_that_names_no_module_is_that_plugins_fault_alone(site: Site, capsys: Captured) -> None:
+    site.add("a-plugin", REGISTER.format(name="made"))
+    info = site.folder / "a_plugin-1.2.dist-info"
+    (info / "entry_points.txt").write_text("[genlab]\nmine = not a module!\n")
+    forget()
+    assert said(["validate", "bars"], capsys)[0] == 0
+    assert said(["--help"], capsys)[0] == 0
+    assert "a-plugin 1.2: only running it would tell\n" in said(["plugins", "list"], capsys)[1]
+    code, out, _ = said(["plugins", "doctor"], capsys)
+    assert code == 1
+    assert "a-plugin, entry point mine: entry point 'mine = not a module!' names no module; package or" in out
+
+
+def test_metadata_that_are_no_text_are_no_reason_to_stop(site: Site, capsys: Captured) -> None:
+    site.add("a-plugin", REGISTER.format(name="made"))
+    (site.folder / "a_plugin-1.2.dist-info" / "METADATA").write_bytes(b"Name: \xff\nVersion: \xfe\n")
+    forget()
+    assert said(["validate", "bars", "encoder=made"], capsys)[0] == 0
+    assert "a_plugin unknown: encoder:made\n" in said(["plugins", "list"], capsys)[1]
+
+
+def test_threads_and_random_states_are_put_back_in_silence(site: Site) -> None:
+    threads, drawn, numbers = torch.get_num_threads(), torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
+    site.add(
+        "a-plugin",
+        "import random, numpy, torch\nrandom.seed(1)\nnumpy.random.seed(1)\ntorch.manual_seed(1)\n"
+        f"torch.set_num_threads({threads + 2})\n" + REGISTER.format(name="made"),
+    )
+    assert site.load().failures == ()
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.get_rng_state(), drawn)
+    assert np.array_equal(np.random.get_state()[1], numbers[1])  # noqa: NPY002
 
 
 def test_a_recipe_that_needs_a_broken_plugin_fails_with_its_cause(site: Site) -> None:
@@ -262,6 +322,13 @@ def test_a_recipe_trains_beside_a_broken_plugin_unless_that_is_an_error(
     monkeypatch.setenv("GENLAB_STRICT_PLUGINS", "yes")
     code, _, err = said(["show", str(bars)], capsys)
     assert (code, err.partition(":")[2][:28]) == (2, " GENLAB_STRICT_PLUGINS=yes: ")
+
+
+def test_a_plugin_that_prints_much_spoils_no_output(site: Site, bars: Path, capsys: Captured) -> None:
+    alone = said(["show", str(bars)], capsys)[1]
+    site.add("a-plugin", "print('much ' * 200_000)\n" + REGISTER.format(name="made"))
+    code, out, err = said(["show", str(bars)], capsys)
+    assert (code, out, len(err)) == (0, alone, 1_000_001)
 
 
 def test_what_a_plugin_prints_while_it_is_loaded_does_not_spoil_the_output(site: Site, capsys: Captured) -> None:

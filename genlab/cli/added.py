@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -158,13 +158,14 @@ def _found(selection: Selection) -> list[Source]:
     """Return the plugins whose texts say that they add commands, those that cannot be read included."""
     from importlib import metadata
 
-    from genlab.catalogue import packaged
+    from genlab.entries import imported, module_of, packaged
 
     found = [_file(path) for path in selection.files]
     for entry_point in metadata.entry_points(group="genlab"):
         distribution = packaged(entry_point).distribution
         if distribution != "genlab" and selection.allows(distribution, entry_point.name):
-            found.append(_source(distribution, glance(entry_point.module, (HOOK,)), entry_point.load))
+            seen = glance(module_of(entry_point), (HOOK,))
+            found.append(_source(distribution, seen, partial(imported, entry_point)))
     return sorted(filter(None, found), key=lambda source: source.distribution)
 
 
