@@ -197,6 +197,25 @@ def test_beside_a_broken_plugin_the_reference_recipe_is_sound_and_the_doctor_nam
     assert out.endswith("plugins loaded, 1 failed\n")
 
 
+def test_both_doctors_name_a_recipe_that_a_plugin_ships_and_that_does_not_open(
+    site: Site, tmp_path: Path, capsys: Captured
+) -> None:
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    (folder / "theirs.yaml").write_text(
+        "name: theirs\ndata: bars\nlatent: 2\nencoder: mpl\ndecoder: mlp\nlikelihood: bernoulli\n"
+    )
+    (folder / "sound.yaml").write_text("extends: bars\n")
+    hook = f"import genlab\n@genlab.hookimpl\ndef genlab_recipes():\n    return {str(folder)!r}\n"
+    site.add("a-plugin", hook)
+    code, out, _ = said(["plugins", "doctor"], capsys)
+    assert code == 0  # something that it needs may not be here
+    wrong = "shipped by a-plugin, cannot be opened: theirs.yaml:4:1: encoder: unknown encoder 'mpl'; did you mean"
+    assert f"note: recipe 'theirs', {wrong}" in out
+    assert "sound" not in out
+    assert wrong in said(["doctor"], capsys)[1]
+
+
 def test_an_entry_point_that_names_no_module_is_that_plugins_fault_alone(site: Site, capsys: Captured) -> None:
     site.add("a-plugin", REGISTER.format(name="made"))
     info = site.folder / "a_plugin-1.2.dist-info"

@@ -79,6 +79,7 @@ def doctor(plugin: PluginFiles = None) -> None:
     import genlab
     from genlab.api import API_VERSION
     from genlab.cli.added import examine
+    from genlab.health import closed_recipes
     from genlab.inspection import clashes
     from genlab.plugins import examined
     from genlab.selection import ALLOWED, STRICT, selected
@@ -96,6 +97,8 @@ def doctor(plugin: PluginFiles = None) -> None:
         typer.echo(f"{left_out.distribution}: left out by {left_out.reason}")
     for clash in clashes(plugins.registry):
         typer.echo(f"note: {clash}")
+    for recipe in closed_recipes(plugins):
+        typer.echo(f"note: recipe {recipe.name!r}, {recipe.said}")
     for failure in plugins.failures:
         typer.echo(f"\n{failure.distribution}, entry point {failure.entry_point}: {failure.cause}\n")
         typer.echo(failure.traceback)
