@@ -3,18 +3,19 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.genlab-installed
-PROJECTS := .[dev] plugins/genlab-flows plugins/genlab-mnist plugins/genlab-optuna plugins/genlab-tiny
+PROJECTS := .[dev,docs] plugins/genlab-flows plugins/genlab-mnist plugins/genlab-optuna plugins/genlab-tiny
 BENCH := .bench
 
-.PHONY: help setup mnist test lint format bench-peers clean
+.PHONY: help setup mnist test lint format docs bench-peers clean
 
 help:
 	@echo "make mnist    train the reference model on MNIST"
 	@echo "make test     run the whole test suite"
 	@echo "make lint     ruff and mypy"
 	@echo "make format   let ruff rewrite the sources"
+	@echo "make docs     build the documentation into docs/_build/html"
 	@echo "make bench-peers  time the reference model in genlab, Keras, Pythae and plain torch: half an hour"
-	@echo "make clean    remove $(VENV), $(BENCH) and caches"
+	@echo "make clean    remove $(VENV), $(BENCH), built pages and caches"
 
 setup: $(STAMP)
 
@@ -43,6 +44,12 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Warnings are errors, references that lead nowhere too. Nothing is fetched.
+docs: setup
+	$(BIN)/sphinx-build --builder html --fail-on-warning --keep-going --nitpicky --quiet --jobs auto \
+	  --doctree-dir docs/_build/doctrees docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 # Each peer has an environment of its own. ARGS='--rounds 3 -o FILE' for another measurement or file.
 bench-peers: setup $(BENCH)/keras/.installed $(BENCH)/pythae/.installed
 	$(BIN)/python benchmarks/compare.py \
@@ -58,4 +65,4 @@ $(BENCH)/%/.installed: benchmarks/peers/requirements-%.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(BENCH) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH) docs/_build .pytest_cache .mypy_cache .ruff_cache
