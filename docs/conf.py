@@ -12,7 +12,15 @@ project = "genlab"
 author = "the genlab authors"
 version = release = genlab.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "mathml", "checklists", "new_plugins", "docstrings"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "mathml",
+    "checklists",
+    "new_plugins",
+    "references",
+    "docstrings",
+]
 exclude_patterns = ["_build"]
 default_role = "code"  # docstrings write `names` in single backticks
 
@@ -31,7 +39,7 @@ toc_object_entries_show_parents = "hide"
 # callers only pass on has none.
 FOREIGN = "torch|types|collections|pathlib|typing|typer|pydantic|nn|Tensor|Distribution|Module|dict"
 FOREIGN += "|Path|Mapping|Sequence|Callable|Iterable|Any|ABC"
-PASSED_ON = r"genlab\.train\.callbacks|genlab\.prepare|Callback|Prepared|Json"
+PASSED_ON = r"genlab\.train\.callbacks|genlab\.prepare|Callback|Prepared|Recipe|Json"
 nitpick_ignore_regex = [("py:.*", rf"({FOREIGN}|{PASSED_ON})([.\[].*)?")]
 
 html_theme = "furo"
@@ -41,8 +49,12 @@ html_css_files = ["genlab.css"]
 html_copy_source = html_domain_indices = False
 html_show_sphinx = html_show_copyright = False
 html_theme_options = {
-    "light_css_variables": {"color-brand-primary": "#1d4ed8", "color-brand-content": "#1d4ed8"},
+    "light_css_variables": {
+        "color-brand-primary": "#1d4ed8",
+        "color-brand-content": "#1d4ed8",
+        "code-font-size": "78%",
+    },
     "dark_css_variables": {"color-brand-primary": "#93b4ff", "color-brand-content": "#93b4ff"},
 }
 pygments_style = "friendly"
-pygments_dark_style = "monokai"
+pygments_dark_style = "github-dark"

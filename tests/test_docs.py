@@ -9,14 +9,19 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import typer
 from filelock import FileLock
 from sphinx.util.inventory import InventoryFile
 
 import genlab
 import genlab.testing
+from genlab.cli import app
+from genlab.folders import VARIABLES
+from genlab.plugins import installed
 from genlab.registry import GIVEN
 from genlab.scaffold import KINDS
 from genlab.testing import SUITES
@@ -34,18 +39,28 @@ class Page(HTMLParser):
         self.links: set[str] = set()
         self.loaded: set[str] = set()
         self.text = ""
+        self.code: list[str] = []
+        self._in_code = False
         self.feed(path.read_text("utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         self.ids |= {given["id"]} if "id" in given else set()
+        if tag == "code":
+            self._in_code = True
+            self.code.append("")
         if tag == "a" and "href" in given:
             self.links.add(given["href"])
         elif tag in ("img", "script", "link", "iframe") and (found := given.get("src") or given.get("href")):
             self.loaded.add(found)
 
+    def handle_endtag(self, tag: str) -> None:
+        self._in_code &= tag != "code"
+
     def handle_data(self, data: str) -> None:
         self.text += data
+        if self._in_code:
+            self.code[-1] += data
 
 
 @pytest.fixture(scope="session")
@@ -128,6 +143,33 @@ def test_the_page_of_an_interface_has_all_of_it(kind: str, pages: dict[Path, Pag
     for function in (f"check_{kind}", f"assert_{kind}", f"{kind}_checks"):
         assert f"genlab.testing.{function}" in page.ids
     assert "@genlab.hookimpl" in text
+
+
+@pytest.mark.slow
+def test_every_command_option_and_variable_has_its_place(pages: dict[Path, Page], html: Path) -> None:
+    page = pages[html / "api" / "commands.html"]
+    code = set(page.code)
+
+    def look(command: Any, path: str) -> None:
+        inner = getattr(command, "commands", {})
+        if not inner:
+            assert path in code
+        for option in command.params:
+            if option.param_type_name == "option" and not option.hidden and "--help" not in option.opts:
+                assert ", ".join(option.opts) in code, f"{path} {option.opts}"
+        for name, each in inner.items():
+            look(each, f"{path} {name}")
+
+    look(typer.main.get_command(app), "genlab")
+    assert set(VARIABLES) <= code
+
+
+@pytest.mark.slow
+def test_every_part_of_genlabs_own_and_option_has_its_place(pages: dict[Path, Page], html: Path) -> None:
+    code = set(pages[html / "api" / "parts.html"].code)
+    own = [part for part in installed().registry.parts() if part.distribution == "genlab"]
+    assert {part.name for part in own} <= code
+    assert {name for part in own for name in part.option_names} <= code
 
 
 @pytest.mark.parametrize("kind", KINDS)
