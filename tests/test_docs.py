@@ -15,12 +15,14 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import typer
 from filelock import FileLock
+from ruamel.yaml import YAML
 from sphinx.util.inventory import InventoryFile
 
 import genlab
 import genlab.testing
 from genlab.cli import app
 from genlab.folders import VARIABLES
+from genlab.opening import open_recipe
 from genlab.plugins import installed
 from genlab.registry import GIVEN
 from genlab.scaffold import KINDS
@@ -179,6 +181,12 @@ def test_mistakes_name_checks_that_there_are(kind: str) -> None:
     named = {name for end in ends for name in re.findall(r"\w+", end)}
     assert len(named) >= 3
     assert named <= {check.name for check in SUITES[kind].checks}
+
+
+def test_the_line_that_a_recipe_may_say_can_be_said() -> None:
+    (line,) = re.findall(r"```yaml\n(.*)\n```", (DOCS / "interfaces" / "encoder.md").read_text())
+    recipe = open_recipe(ROOT / "recipes" / "bars.yaml", YAML(typ="safe").load(line)).recipe
+    assert (recipe.encoder.use, recipe.encoder.options) == ("tiny", {"width": 128})
 
 
 def test_there_is_a_page_for_every_kind() -> None:

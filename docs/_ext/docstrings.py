@@ -12,10 +12,12 @@ from sphinx.application import Sphinx
 
 
 def explained(obj: Any) -> list[str]:
-    """Return the names that a docstring may explain: parameters, and fields of a dataclass."""
+    """Return the names that a docstring may explain: parameters, fields, what constructors are given."""
     names = [field.name for field in dataclasses.fields(obj)] if dataclasses.is_dataclass(obj) else []
     with suppress(TypeError, ValueError):
         names += inspect.signature(obj).parameters
+    for given in re.findall(r"Constructor: ``\((.*?)\)``", inspect.getdoc(obj) or "", re.DOTALL):
+        names += re.findall(r"(\w+):", given)
     return names
 
 
