@@ -35,11 +35,11 @@ python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 110
 toc_object_entries_show_parents = "hide"
 
-# A reference to a name of genlab's must lead somewhere (-n). Other packages' pages are elsewhere, and a type that
-# callers only pass on has none.
+# A reference to a public name of genlab's must lead somewhere (-n). Other packages' pages are elsewhere, and types
+# that are not public, which callers only pass on, have none.
 FOREIGN = "torch|types|collections|pathlib|typing|typer|pydantic|nn|Tensor|Distribution|Module|dict"
 FOREIGN += "|Path|Mapping|Sequence|Callable|Iterable|Any|ABC"
-PASSED_ON = r"genlab\.train\.callbacks|genlab\.prepare|Callback|Prepared|Recipe|Json"
+PASSED_ON = r"genlab\.[a-z_.]+\.[A-Z]\w*|Callback|Prepared|Recipe|Override|Json"
 nitpick_ignore_regex = [("py:.*", rf"({FOREIGN}|{PASSED_ON})([.\[].*)?")]
 
 html_theme = "furo"

@@ -20,6 +20,7 @@ def test_whoever_does_as_the_page_says_sees_what_it_shows(tmp_path: Path) -> Non
     page = " ".join(PAGE.read_text().split())
     assert f": {reader.typed} to look at what came out" in page
     assert reader.typed.lines <= 25
+    assert f"in {reader.typed.lines} lines" in PAGE.with_name("index.md").read_text()
 
 
 def test_every_block_of_the_page_is_done(tmp_path: Path) -> None:
