@@ -189,6 +189,12 @@ def test_the_line_that_a_recipe_may_say_can_be_said() -> None:
     assert (recipe.encoder.use, recipe.encoder.options) == ("tiny", {"width": 128})
 
 
+def test_every_plugin_of_the_repository_is_described() -> None:
+    page = (DOCS / "plugins.md").read_text()
+    for readme in ROOT.glob("plugins/*/README.md"):
+        assert f"../plugins/{readme.parent.name}/README.md" in page
+
+
 def test_there_is_a_page_for_every_kind() -> None:
     assert {path.stem for path in (DOCS / "interfaces").glob("*.md")} == {*KINDS, "index"}
     table = (DOCS / "interfaces" / "index.md").read_text()
