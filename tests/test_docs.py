@@ -193,6 +193,7 @@ def test_every_plugin_of_the_repository_is_described() -> None:
     page = (DOCS / "plugins.md").read_text()
     for readme in ROOT.glob("plugins/*/README.md"):
         assert f"../plugins/{readme.parent.name}/README.md" in page
+        assert "{use: " in readme.read_text(), f"{readme} does not say what a recipe writes"
 
 
 def test_there_is_a_page_for_every_kind() -> None:
