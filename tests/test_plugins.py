@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import genlab
 from genlab.catalogue import catalogue
 from genlab.cli import main
 from genlab.errors import PluginError, RecipeError
@@ -195,6 +196,22 @@ def test_beside_a_broken_plugin_the_reference_recipe_is_sound_and_the_doctor_nam
     named = out.partition("\na-plugin, entry point a_plugin: ")[2]
     assert cause in named.partition("\n")[0]
     assert out.endswith("plugins loaded, 1 failed\n")
+
+
+@pytest.mark.mnist
+def test_the_reference_recipe_trains_beside_all_of_them_at_once(site: Site, capsys: Captured) -> None:
+    for number, (code, _) in enumerate(BROKEN.values()):
+        site.add(f"broken-{number:02}", code)
+    short = ["data.limit=320", "train.epochs=1", "train.max_steps=5"]
+    ended, out, err = said(["run", "mnist_cvae", "--device", "cpu", "-q", *short], capsys)
+    assert (ended, err) == (0, "")
+    assert genlab.load(out.strip()).sample(2).shape == (2, 1, 28, 28)
+    ended, out, _ = said(["plugins", "doctor"], capsys)
+    assert ended == 1
+    for number, (_, cause) in enumerate(BROKEN.values()):
+        named = out.partition(f"\nbroken-{number:02}, entry point broken_{number:02}: ")[2]
+        assert cause.replace("a-plugin", f"broken-{number:02}") in named.partition("\n")[0]
+    assert out.endswith(f"plugins loaded, {len(BROKEN)} failed\n")
 
 
 def test_both_doctors_name_a_recipe_that_a_plugin_ships_and_that_does_not_open(
