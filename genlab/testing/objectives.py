@@ -250,6 +250,40 @@ def evaluates_alike_at_every_step(subject: ObjectiveSubject) -> None:
         )
 
 
+@check("forward")
+def keeps_the_step_in_buffers(subject: ObjectiveSubject) -> None:
+    """at_step fills buffers in place and changes nothing else.
+
+    Compiled and captured steps read a buffer where it lies; a number, or a new tensor, they would not see.
+    """
+    objective = subject.module().objective
+    places = []
+    for step in (0, 50):
+        objective.at_step(step)
+        places.append(_places(objective))
+    before, after = places
+    if changed := [name for name in before | after if before.get(name) != after.get(name)]:
+        raise Failed(
+            expected="the same attributes after at_step(0) and at_step(50), buffers aside",
+            came=f"another {changed[0]}: {before.get(changed[0])}, then {after.get(changed[0])}",
+            mend="make a buffer of it in the constructor (register_buffer), and .fill_() that in at_step",
+        )
+
+
+def _places(module: nn.Module) -> dict[str, object]:
+    """Return an objective's plain values, and where its tensors lie in memory, by name."""
+    found: dict[str, object] = {}
+    for path, each in module.named_modules():
+        held = {**vars(each), **each._buffers, **each._parameters}
+        for name, value in held.items():
+            where = f"{path}.{name}" if path else name
+            if isinstance(value, Tensor):
+                found[where] = f"a tensor at {value.data_ptr():#x}"
+            elif value is None or isinstance(value, bool | int | float | str | tuple):
+                found[where] = value
+    return found
+
+
 @check("eval_mode_is_steady", "state_is_tensors", "depends_on_the_step_alone")
 def is_the_same_after_saving(subject: ObjectiveSubject) -> None:
     """Its state, loaded into a new one, makes it the same.
@@ -287,6 +321,7 @@ CHECKS = (
     modules.eval_mode_is_steady,
     evaluates_alike_at_every_step,
     depends_on_the_step_alone,
+    keeps_the_step_in_buffers,
     modules.leaves_its_mode_alone,
     modules.leaves_its_input_alone,
     leaves_its_model_alone,

@@ -102,6 +102,16 @@ def weighted_in_training(self: Any, own: Any, model: LatentModel, x: Tensor) -> 
     return Terms(terms.loss * self.weight, terms.logs) if self.training else terms
 
 
+def remember(self: Any, own: Any, step: int) -> None:
+    own(step)
+    self.share = min(1.0, step / 1000)
+
+
+def shared_in_training(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
+    terms: Terms = own(model, x)
+    return Terms(terms.loss * getattr(self, "share", 1.0), terms.logs) if self.training else terms
+
+
 MUTANTS: dict[str, Mutant] = common(ELBO, bend) | {
     "registers": Mutant(Unannotated, "an option without a type"),
     "builds": Mutant(Unbuildable, "a TypeError in __init__"),
@@ -123,6 +133,9 @@ MUTANTS: dict[str, Mutant] = common(ELBO, bend) | {
         "counts calls of at_step",
         at_step=lambda self, own, step: self.weight.mul_(0.9),
         forward=weighted_in_training,
+    ),
+    "keeps_the_step_in_buffers": altered(
+        ELBO, "a weight that rises as a plain number", at_step=remember, forward=shared_in_training
     ),
     "bears_half_precision": altered(ELBO, "reduces under autocast", forward=autocast_on),
     "options_survive_a_recipe": Mutant(Doubling, "an option that doubles when it is read"),
