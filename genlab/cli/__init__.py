@@ -39,6 +39,9 @@ from genlab.cli.streams import divert, forgive_encodings
 from genlab.errors import GenlabError
 from genlab.selection import select, select_none
 
+_MESSAGES = logging.StreamHandler()
+"""Shows what the library logs; its format is the bare message, logging's own default."""
+
 EPILOG = """\b
 `genlab COMMAND --help` shows an example of each. --debug, anywhere, shows the
 traceback of an error; --no-plugins, anywhere, leaves installed plugins alone.
@@ -172,8 +175,6 @@ def usage(error: Exception) -> str:
 def _show_progress_messages() -> None:
     """Show what the library logs ("mnist: fetching ...") on standard error."""
     logger = logging.getLogger("genlab")
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        logger.addHandler(handler)
+    logger.handlers = [_MESSAGES, *(handler for handler in logger.handlers if handler is not _MESSAGES)]
+    _MESSAGES.setStream(sys.stderr)  # the one that there is now: Python callers may have changed it since
     logger.setLevel(logging.INFO)
