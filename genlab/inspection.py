@@ -95,6 +95,17 @@ def clashes(registry: Registry) -> list[Clash]:
     ]
 
 
+def missing_folders(plugins: Plugins) -> list[str]:
+    """Say which folders that plugins say they ship are not there, as after a build that left them out."""
+    said = {"recipes": plugins.recipe_folders, "models": plugins.model_folders}
+    return [
+        f"{distribution} says that it ships {what}, and there is no folder {folder}"
+        for what, folders in said.items()
+        for distribution, folder in folders
+        if not folder.is_dir()
+    ]
+
+
 def _find(name: str) -> Entry:
     entries = catalogue()
     for entry in entries:

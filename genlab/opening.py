@@ -12,7 +12,7 @@ from genlab.interpolation import interpolated
 from genlab.overrides import Overrides, apply_overrides, overrides_of
 from genlab.plugins import installed
 from genlab.recipe import Recipe
-from genlab.registry import Registry
+from genlab.registry import OWN, Registry
 from genlab.resolving import resolve
 from genlab.source import file_text, neighbours, read_text
 from genlab.tree import Node
@@ -102,6 +102,9 @@ def find_recipe(ref: str | Path, folder: Path | None = None) -> Path:
         return path  # whoever reads it says what is wrong
     recipes = installed_recipes()
     found = [r for r in recipes if text in (r.name, f"{r.distribution}/{r.name}")]
+    found = [
+        r for r in found if r.distribution == OWN
+    ] or found  # as with parts: none can take the place of genlab's
     if len(found) == 1:
         return found[0].path
     if found:

@@ -81,11 +81,19 @@ class _Loaded:
             check(module, distribution, genlab.__version__)
             hook = hooks_of(module, name)
             hook.genlab_register(register=register)
-            recipes = [(distribution, Path(folder)) for folder in hook.genlab_recipes()]
-            models = [(distribution, Path(folder)) for folder in hook.genlab_models()]
+            recipes = [(distribution, _absolute(folder, "genlab_recipes")) for folder in hook.genlab_recipes()]
+            models = [(distribution, _absolute(folder, "genlab_models")) for folder in hook.genlab_models()]
         self.recipes += recipes
         self.models += models
         self.distributions[distribution] = version
+
+
+def _absolute(folder: str | Path, hook: str) -> Path:
+    """Return a plugin's folder; raise ``PluginError`` for one that would depend on where the user is."""
+    path = Path(folder)
+    if not path.is_absolute():
+        raise PluginError(f"{hook} returned {str(path)!r}, a relative path; begin it with Path(__file__).parent")
+    return path
 
 
 def installed() -> Plugins:

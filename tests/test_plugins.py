@@ -239,6 +239,38 @@ def test_both_doctors_name_a_recipe_that_a_plugin_ships_and_that_does_not_open(
     assert wrong in said(["doctor"], capsys)[1]
 
 
+RECIPES = "import genlab\n@genlab.hookimpl\ndef genlab_recipes():\n    return {!r}\n"
+
+
+def test_a_plugins_recipe_of_genlabs_name_takes_nothings_place(
+    site: Site, tmp_path: Path, capsys: Captured
+) -> None:
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    (folder / "bars.yaml").write_text("extends: genlab/bars\nlatent: 3\n")
+    (tmp_path / "mine.yaml").write_text("extends: bars\n")
+    site.add("a-plugin", RECIPES.format(str(folder)))
+    for recipe, latent in {"bars": 16, str(tmp_path / "mine.yaml"): 16, "a-plugin/bars": 3}.items():
+        code, out, err = said(["show", recipe], capsys)
+        assert (code, f"latent: {latent}" in out) == (0, True), (recipe, out, err)
+
+
+def test_the_doctor_names_a_folder_that_is_not_there(site: Site, tmp_path: Path, capsys: Captured) -> None:
+    folder = tmp_path / "shipped"
+    site.add("a-plugin", RECIPES.format(str(folder)))
+    note = f"note: a-plugin says that it ships recipes, and there is no folder {folder}\n"
+    assert note in said(["plugins", "doctor"], capsys)[1]
+    folder.mkdir()
+    assert note not in said(["plugins", "doctor"], capsys)[1]
+
+
+def test_a_relative_folder_would_be_whatever_the_user_has_there(site: Site, capsys: Captured) -> None:
+    site.add("a-plugin", RECIPES.format("recipes"))
+    code, out, _ = said(["plugins", "doctor"], capsys)
+    assert code == 1
+    assert "genlab_recipes returned 'recipes', a relative path; begin it with Path(__file__).parent" in out
+
+
 def test_an_entry_point_that_names_no_module_is_that_plugins_fault_alone(site: Site, capsys: Captured) -> None:
     site.add("a-plugin", REGISTER.format(name="made"))
     info = site.folder / "a_plugin-1.2.dist-info"

@@ -80,7 +80,7 @@ def doctor(plugin: PluginFiles = None) -> None:
     from genlab.api import API_VERSION
     from genlab.cli.added import examine
     from genlab.health import closed_recipes
-    from genlab.inspection import clashes
+    from genlab.inspection import clashes, missing_folders
     from genlab.plugins import examined
     from genlab.selection import ALLOWED, STRICT, selected
 
@@ -90,13 +90,15 @@ def doctor(plugin: PluginFiles = None) -> None:
         f"genlab {genlab.__version__}, plugin API {API_VERSION}, Python {platform.python_version()}, torch {torch}"
     )
     said = [f"{ALLOWED}={','.join(chosen.allowed)}" if chosen.allowed else "", f"{STRICT}=1" * chosen.strict]
-    typer.echo("".join(f"{word}\n" for word in [*said, *chosen.arguments()] if word), nl=False)
+    typer.echo("".join(f"{word}\n" for word in [*said, " ".join(chosen.arguments())] if word), nl=False)
     for distribution, version in plugins.distributions:
         typer.echo(f"{distribution} {version}")
     for left_out in plugins.left_out:
         typer.echo(f"{left_out.distribution}: left out by {left_out.reason}")
     for clash in clashes(plugins.registry):
         typer.echo(f"note: {clash}")
+    for missing in missing_folders(plugins):
+        typer.echo(f"note: {missing}")
     for recipe in closed_recipes(plugins):
         typer.echo(f"note: recipe {recipe.name!r}, {recipe.said}")
     for failure in plugins.failures:
