@@ -45,6 +45,11 @@ class Selection:
         return [*words, *(word for path in self.files for word in ("--plugin", str(path)))]
 
 
+def _plain(path: Path) -> Path:
+    """Return an absolute path without ``..``, so that one file is one file however it is spelled."""
+    return Path(os.path.abspath(path))  # noqa: PTH100  links stay: they name the plugin
+
+
 _chosen = Selection()
 
 
@@ -56,12 +61,12 @@ def select_none() -> None:
 def select(*, none: bool = False, files: Iterable[Path] = ()) -> None:
     """Say which plugins this process is to load, as the command line does; before anything needs them."""
     global _chosen
-    _chosen = Selection(none=none, files=tuple(path.absolute() for path in files))
+    _chosen = Selection(none=none, files=tuple(map(_plain, files)))
 
 
 def select_files(paths: Sequence[Path]) -> None:
     """Add single-file plugins to those that this process loads."""
-    select(none=_chosen.none, files=dict.fromkeys((*_chosen.files, *(path.absolute() for path in paths))))
+    select(none=_chosen.none, files=dict.fromkeys((*_chosen.files, *map(_plain, paths))))
 
 
 def selected() -> Selection:

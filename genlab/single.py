@@ -66,6 +66,10 @@ def read_file(path: Path) -> Source:
     if path.suffix != ".py":
         raise PluginError(f"--plugin {path}: a Python file is expected, as in ./my_encoder.py{_meant(path)}")
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for, a device never end
+            raise PluginError(
+                f"--plugin {path}: no regular file; a Python file is expected, as in ./my_encoder.py"
+            )
         data = path.read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
