@@ -17,7 +17,7 @@ from genlab.cli import main
 from genlab.errors import PluginError
 from genlab.opening import open_recipe
 from genlab.plugins import installed
-from genlab.selection import select, selected
+from genlab.selection import select, select_files, selected
 from genlab.store import read_config
 from tests.sites import COMMAND, REGISTER, forget
 
@@ -135,6 +135,16 @@ def test_the_trials_of_a_sweep_have_it_and_going_on_asks_for_it(file: Path, bars
     assert (code, "change it back, or start another sweep" in err) == (2, True)
 
 
+def test_a_trial_imports_nothing_from_the_folder_that_the_user_is_in(
+    tmp_path: Path, bars: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    """As `genlab run` there does not: a plugin may be called json.py."""
+    (tmp_path / "json.py").write_text("raise RuntimeError('imported')\n")
+    monkeypatch.chdir(tmp_path)
+    code, _, err = said(["sweep", str(bars), "train.epochs=1", "latent=2,3", "-q"], capsys)
+    assert code == 0, err
+
+
 @pytest.mark.parametrize(
     ("code", "said_of_it"),
     [
@@ -165,6 +175,24 @@ def test_a_file_that_is_none(file: Path, bars: Path, capsys: Captured) -> None:
     }.items():
         code, _, err = said(["show", str(bars), "--plugin", str(file.parent / name)], capsys)
         assert (code, message in err) == (2, True), err
+
+
+def test_a_pipe_is_refused_and_not_waited_for(file: Path, bars: Path, capsys: Captured) -> None:
+    pipe = file.parent / "pipe.py"
+    os.mkfifo(pipe)
+    code, _, err = said(["show", str(bars), "--plugin", str(pipe)], capsys)
+    assert (code, f"--plugin {pipe}: no regular file" in err) == (2, True), err
+
+
+def test_one_file_spelled_in_two_ways_is_one_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(file.parent)
+    select_files([Path(file.name), Path("..", file.parent.name, file.name)])
+    assert selected().files == (file,)
+    installed()
+
+
+def test_the_doctor_repeats_an_option_as_it_was_given(file: Path, capsys: Captured) -> None:
+    assert f"\n--plugin {file}\n" in said(["plugins", "doctor", "--plugin", str(file)], capsys)[1]
 
 
 def test_two_files_of_one_name(file: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from genlab.errors import RunError
 from genlab.files import explained
@@ -32,7 +33,9 @@ def genlab_command(folder: TrialFolder, outcome: Outcome, device: str) -> list[s
     runs = [] if outcome.run is not None else ["--runs", str(folder.path)]
     watched = ["--parent", str(os.getpid())]  # stop, with a checkpoint, if this process is killed
     options = ["--device", device, "--quiet", *watched, *selected().arguments()]
-    return [sys.executable, "-m", "genlab", *verb, *runs, *options]
+    # Nothing of the folder that the user is in may be imported for a module (-P), as it is not by `genlab` itself.
+    safe = [] if "" in sys.path or str(Path.cwd()) in sys.path else ["-P"]
+    return [sys.executable, *safe, "-m", "genlab", *verb, *runs, *options]
 
 
 @dataclass
