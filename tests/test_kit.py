@@ -112,6 +112,15 @@ def test_a_report_that_was_mostly_skipped_fails_and_says_why() -> None:
         report.raise_if_failed()
 
 
+def test_a_part_that_ends_the_process_fails_and_ends_nothing() -> None:
+    def leaves(subject: Whole) -> None:
+        """Stays."""
+        raise SystemExit(3)
+
+    (result,) = of(leaves).results
+    assert (result.outcome, "came: SystemExit: 3" in result.message) == ("failed", True)
+
+
 def test_whatever_a_part_raises_is_a_failure_that_says_where() -> None:
     (result,) = of(breaks).results
     assert result.outcome == "failed"

@@ -104,12 +104,12 @@ class Session:
             return Result(made.name, "failed", message=str(failed))
         except Skipped as skipped:
             return Result(made.name, "skipped", reason=str(skipped))
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # sys.exit() in a part must not end the tests
             return Result(made.name, "failed", message=str(_raised(made, error)))
         return Result(made.name, "passed")
 
 
-def _raised(made: Check, error: Exception) -> Failed:
+def _raised(made: Check, error: Exception | SystemExit) -> Failed:
     """Say that a part raised something, and where."""
     cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
     said = traceback.format_exception_only(cause)[-1].strip()
