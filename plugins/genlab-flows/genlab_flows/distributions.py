@@ -75,9 +75,11 @@ class Pushed(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """The log-density in nats at z ``(..., Z)``: ``(...,)``."""
         # Of the last sample it is known, as torch's transformations know theirs (cache_size=1): the same value and
-        # the same gradient as by the inverse, in none of the time.
+        # the same gradient as by the inverse, in none of the time. What sample() drew has no gradient to give.
         if self._drawn is not None and value is self._drawn[0]:
-            return self._drawn[1]
+            known = self._drawn[1]
+            if known.requires_grad or not torch.is_grad_enabled():
+                return known
         e = self.bijection.inverse((value - self.loc) / self.scale, self.context)
         return self._density(e, self.bijection(e, self.context)[1])
 

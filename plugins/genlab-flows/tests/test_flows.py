@@ -166,6 +166,18 @@ def test_the_density_of_the_last_sample_is_the_density_there_and_so_is_its_gradi
 
 
 @kinds
+def test_the_density_of_what_sample_drew_has_a_gradient_too(kind: Kind) -> None:
+    """That of the log-density at a fixed z, which REINFORCE and wake-sleep follow."""
+    encoder = posterior_of(2, kind)
+    q = encoder(torch.rand(4, *X_SHAPE))
+    z = q.sample()
+    params = list(encoder.parameters())
+    found = torch.autograd.grad(q.log_prob(z).sum(), params, retain_graph=True)
+    for a, b in zip(found, torch.autograd.grad(q.log_prob(z.clone()).sum(), params), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@kinds
 def test_samples_before_the_last_have_their_own_density(kind: Kind) -> None:
     q = posterior_of(3, kind)(torch.rand(4, *X_SHAPE))
     with torch.no_grad():
