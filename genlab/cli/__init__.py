@@ -39,9 +39,6 @@ from genlab.cli.streams import divert, forgive_encodings
 from genlab.errors import GenlabError
 from genlab.selection import select, select_none
 
-_MESSAGES = logging.StreamHandler()
-"""Shows what the library logs; its format is the bare message, logging's own default."""
-
 EPILOG = """\b
 `genlab COMMAND --help` shows an example of each. --debug, anywhere, shows the
 traceback of an error; --no-plugins, anywhere, leaves installed plugins alone.
@@ -172,9 +169,20 @@ def usage(error: Exception) -> str:
     return f"error: {said}{'' if said.endswith('?') else ';'} see {command} --help"
 
 
+class _Messages(logging.Handler):
+    """Writes to the standard error that there is at the time, which may not be the one that there was."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a message on a line of its own."""
+        try:
+            print(self.format(record), file=sys.stderr, flush=True)
+        except Exception:
+            self.handleError(record)
+
+
 def _show_progress_messages() -> None:
     """Show what the library logs ("mnist: fetching ...") on standard error."""
     logger = logging.getLogger("genlab")
-    logger.handlers = [_MESSAGES, *(handler for handler in logger.handlers if handler is not _MESSAGES)]
-    _MESSAGES.setStream(sys.stderr)  # the one that there is now: Python callers may have changed it since
+    if not logger.handlers:
+        logger.addHandler(_Messages())
     logger.setLevel(logging.INFO)
