@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from genlab.parts.encoders import MLPEncoder
 from genlab.testing import SUITES, ConformanceError, Report, Result, assert_encoder, check_encoder, encoder_checks
@@ -110,6 +112,27 @@ def test_a_report_that_was_mostly_skipped_fails_and_says_why() -> None:
     assert not report.ok
     with pytest.raises(ConformanceError, match=r"(?s)mostly skipped.*no water"):
         report.raise_if_failed()
+
+
+class OneNoise(torch.distributions.Normal):
+    def rsample(self, sample_shape: Any = ()) -> torch.Tensor:
+        noise = torch.randn(*sample_shape, 1, self.loc.shape[-1], device=self.loc.device)
+        return self.loc + self.scale * noise
+
+
+class SharesItsNoise(MLPEncoder):
+    """Draws one noise for all examples of a batch."""
+
+    def forward(self, x: torch.Tensor) -> torch.distributions.Distribution:
+        mean, log_var = self.net(x).chunk(2, -1)
+        q = OneNoise(mean, (log_var / 2).exp(), validate_args=False)
+        return torch.distributions.Independent(q, 1, validate_args=False)
+
+
+def test_noise_that_a_whole_batch_shares_is_found() -> None:
+    failed = check_encoder(SharesItsNoise, [(5,)], hidden=[8]).outcome("failed")
+    assert [result.name for result in failed] == ["samples_vary"]
+    assert "different samples of two equal examples" in failed[0].message
 
 
 def test_a_part_that_ends_the_process_fails_and_ends_nothing() -> None:

@@ -197,9 +197,9 @@ def kl_is_what_samples_say(subject: EncoderSubject) -> None:
 
 
 def _noise_reaches(subject: EncoderSubject) -> tuple[Tensor, Tensor]:
-    module, inputs = subject.module().eval(), subject.inputs(subject.case, 2)
+    module, (x,) = subject.module().eval(), subject.inputs(subject.case, 1)
     with torch.no_grad():
-        q = module(*inputs)
+        q = module(torch.cat((x, x)))
         return q.rsample(), q.rsample()
 
 
@@ -215,6 +215,12 @@ def samples_vary(subject: EncoderSubject) -> None:
             expected="two different, finite samples of z",
             came="the same twice" if first.isfinite().all() else "values that are not finite",
             mend="keep the standard deviation away from zero: an unclamped log_var, or std = softplus(...) + 1e-3",
+        )
+    if (first[0] == first[1]).all():
+        raise Failed(
+            expected="different samples of two equal examples in one batch",
+            came="the same for both",
+            mend="draw noise of the shape of z, (*sample_shape, B, Z), not one for the batch",
         )
 
 
