@@ -102,9 +102,8 @@ def find_recipe(ref: str | Path, folder: Path | None = None) -> Path:
         return path  # whoever reads it says what is wrong
     recipes = installed_recipes()
     found = [r for r in recipes if text in (r.name, f"{r.distribution}/{r.name}")]
-    found = [
-        r for r in found if r.distribution == OWN
-    ] or found  # as with parts: none can take the place of genlab's
+    # As with parts, the bare name of one of genlab's means that one, whatever plugins bring.
+    found = [r for r in found if r.distribution == OWN] or found
     if len(found) == 1:
         return found[0].path
     if found:
