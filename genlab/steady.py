@@ -38,6 +38,24 @@ _SETTINGS = (
     _Setting(
         "whether torch records gradients", torch.is_grad_enabled, torch.set_grad_enabled, "use torch.no_grad()"
     ),
+    _Setting(
+        "whether torch uses deterministic algorithms alone",
+        torch.are_deterministic_algorithms_enabled,
+        torch.use_deterministic_algorithms,
+        "recipes have train.deterministic",
+    ),
+    _Setting(
+        "whether autograd looks for anomalies",
+        torch.is_anomaly_enabled,
+        torch.autograd.set_detect_anomaly,
+        "use torch.autograd.detect_anomaly() where it is needed",
+    ),
+    _Setting(
+        "torch's precision of float32 products",
+        torch.get_float32_matmul_precision,
+        torch.set_float32_matmul_precision,
+        "recipes have train.precision",
+    ),
     _Setting("the working directory", os.getcwd, os.chdir, "begin paths with Path(__file__).parent"),
 )
 

@@ -124,6 +124,18 @@ BROKEN = {
         "import torch\ntorch.set_default_device('meta')\n" + REGISTER.format(name="made"),
         "it changed torch's default device to meta, for everybody",
     ),
+    "wants determinism": (
+        "import torch\ntorch.use_deterministic_algorithms(True)\n" + REGISTER.format(name="made"),
+        "it changed whether torch uses deterministic algorithms alone to True, for everybody",
+    ),
+    "looks for anomalies": (
+        "import torch\ntorch.autograd.set_detect_anomaly(True)\n" + REGISTER.format(name="made"),
+        "it changed whether autograd looks for anomalies to True, for everybody",
+    ),
+    "is in a hurry": (
+        "import torch\ntorch.set_float32_matmul_precision('medium')\n" + REGISTER.format(name="made"),
+        "it changed torch's precision of float32 products to medium, for everybody",
+    ),
     "goes elsewhere": (
         "import os\nos.chdir('/')\n" + REGISTER.format(name="made"),
         "it changed the working directory to /, for everybody",
@@ -182,6 +194,9 @@ def test_a_broken_plugin_leaves_nothing_behind_and_everything_else_works(
     assert recipe_from({**RECIPE, "encoder": "good"}, "r", registry=plugins.registry).encoder.use == "good"
     assert (torch.get_default_dtype(), torch.get_default_device()) == (torch.float32, torch.device("cpu"))
     assert torch.is_grad_enabled()
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert not torch.is_anomaly_enabled()
+    assert torch.get_float32_matmul_precision() == "highest"
     assert Path.cwd() == here
 
 
