@@ -140,6 +140,46 @@ class Device:
         return None
 
     @property
+    def name(self) -> str:
+        """What the maker calls it."""
+        if self.on.type == "cpu":
+            return _cpu_model()
+        if self.on.type == "cuda":
+            return torch.cuda.get_device_name(self.on)
+        return self.on.type
+
+    @property
+    def uuid(self) -> str | None:
+        """What its driver calls it, whatever its number here, where the driver can be asked."""
+        if self.on.type == "cuda":
+            found = getattr(torch.cuda.get_device_properties(self.on), "uuid", None)
+            return f"GPU-{found}" if found else None
+        return None
+
+    @property
+    def peak_memory(self) -> int | None:
+        """Bytes that torch's allocator has had in use here at most, where it counts them."""
+        if self.on.type == "cuda":
+            return int(torch.cuda.max_memory_allocated(self.on))
+        if self.on.type == "xpu":
+            return int(torch.xpu.max_memory_allocated(self.on))
+        return None
+
+    @property
+    def runtime(self) -> dict[str, str]:
+        """Versions of the libraries that compute on it."""
+        if self.on.type == "cuda":
+            cudnn = torch.backends.cudnn.version()
+            return {"cuda": str(torch.version.cuda), "cudnn": str(cudnn), "capability": self._capability}
+        if self.on.type == "cpu":
+            return {"instructions": torch.backends.cpu.get_cpu_capability()}
+        return {}
+
+    @property
+    def _capability(self) -> str:
+        return ".".join(map(str, torch.cuda.get_device_capability(self.on)))
+
+    @property
     def runners(self) -> tuple[RunnerName, ...]:
         """How a step can be executed here."""
         return ("eager", "compile", "graph") if self.can.graph else ("eager", "compile")

@@ -1,0 +1,284 @@
+"""The file of a benchmark: its schema, and the only way it is read and written.
+
+Everything that was measured stands in it raw, beside what is quoted of it, so that nobody has to believe a median.
+``docs/bench-result.schema.json`` is the schema as others read it; a change that breaks readers raises ``SCHEMA``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from genlab.bench.environment import Conditions, Environment
+from genlab.errors import GenlabError
+from genlab.files import read_regular, write_text
+
+SCHEMA = 1
+MAX_RESULT = 100_000_000  # bytes
+
+What = Literal["train", "sample", "encode", "eval", "load", "start", "quality"]
+Ended = Literal["complete", "time limit", "interrupted"]
+
+
+class BenchError(GenlabError):
+    """A benchmark that cannot be done, read or compared."""
+
+
+class Frozen(BaseModel):
+    """A part of the file: unknown keys and numbers that JSON does not have are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Combination(Frozen):
+    """What is measured, and how. None where there is nothing to choose: loading a model has no runner."""
+
+    what: What = Field(
+        description="train, sample, encode, eval: a call on one batch; load: reading a model bundle; "
+        "start: from nothing to the first step; quality: training to a val/loss"
+    )
+    device: str = Field(description="as torch names it, for example cpu or cuda:0")
+    precision: str | None = Field(None, description="what the networks compute in")
+    runner: str | None = Field(None, description="how a training step is executed")
+    batch_size: int | None = Field(None, description="examples of a call")
+
+    @property
+    def label(self) -> str:
+        """The combination in a few words: ``train cpu bf16 compile 32``."""
+        parts = (self.what, self.device, self.precision, self.runner, self.batch_size)
+        return " ".join(str(part) for part in parts if part is not None)
+
+
+class Skipped(Frozen):
+    """A combination that was asked for, or is usual, and was not measured."""
+
+    combination: Combination
+    reason: str
+
+
+class RecipeFacts(Frozen):
+    """The recipe that was measured."""
+
+    name: str
+    ref: str = Field(description="as it was named on the command line, overrides included")
+    sha256: str = Field(description="of the resolved recipe as sorted JSON, name and description left out")
+    resolved: dict[str, JsonValue] = Field(description="every default filled in")
+    parameters: int | None = Field(None, description="of the model")
+
+
+class Code(Frozen):
+    """The code that was measured."""
+
+    genlab: str = Field(description="version")
+    commit: str | None = Field(None, description="of the repository that genlab runs from, if it does")
+    dirty: bool | None = Field(None, description="whether it had changes that were not committed")
+
+
+class Protocol(Frozen):
+    """How it was measured."""
+
+    seed: int = Field(description="of the order of the combinations in each round")
+    processes: int = Field(description="of each combination, at least, the time limit permitting")
+    most_processes: int
+    bound: float = Field(
+        description="half of an interval as a share of its median, below which it is narrow enough"
+    )
+    limit_seconds: float
+    windows: int = Field(description="of each process that count")
+    window_seconds: float = Field(
+        description="what a window is to last; the device is waited for at its edges only"
+    )
+    warm_up_seconds: float = Field(description="at most, until windows are steady")
+    threads: int | None = Field(None, description="that torch was told to use; None: its own choice")
+    agreement_steps: int
+    quality_target: float | None = None
+    order: list[list[str]] = Field([], description="labels in the order in which they ran, a list a round")
+
+
+class Cold(Frozen):
+    """What a process costs before it is steady, in seconds."""
+
+    imports: float = Field(description="from the start of the process until torch and genlab were imported")
+    prepare: float = Field(description="plugins, data and model")
+    runner: float | None = Field(None, description="compilation or capture; eager: none")
+    cache: Literal["empty", "filled"] | None = Field(None, description="the compiler's cache before that")
+    first_call: float = Field(description="of the very first call")
+
+    @property
+    def total(self) -> float:
+        """Seconds from nothing to the end of the first call."""
+        return self.imports + self.prepare + (self.runner or 0.0) + self.first_call
+
+
+class Process(Frozen):
+    """What one process measured. Seconds are of one call: a step, a batch sampled, a model loaded."""
+
+    round: int
+    started: str = Field(description="UTC, ISO 8601")
+    cold: Cold
+    warm_up: list[float] = Field(description="seconds a call of each window that warmed up")
+    steady: bool = Field(description="whether windows had become steady when counting began")
+    calls_per_window: int
+    windows: list[float] = Field(description="seconds a call of each window that counts")
+    threads: int = Field(description="that torch used")
+    peak_host_bytes: int | None = Field(None, description="resident set at its largest, agreement left out")
+    peak_device_bytes: int | None = Field(None, description="of the device's own allocator")
+    before: Conditions
+    after: Conditions
+    reached: float | None = Field(None, description="quality: the val/loss at which the clock was stopped")
+    epochs: float | None = Field(None, description="quality: epochs until then")
+
+
+class Estimate(Frozen):
+    """What is quoted of some processes."""
+
+    median: float
+    first_quartile: float
+    third_quartile: float
+    low: float = Field(description="of the bootstrap interval of the median, over processes")
+    high: float
+    level: float
+    processes: int
+    half_width: float = Field(description="half of the interval as a share of the median")
+    narrow: bool = Field(description="whether that is below the protocol's bound")
+
+
+class Tolerance(Frozen):
+    """What a precision promises; shares of the reference."""
+
+    loss: float
+    gradient: float
+    val_loss: float
+
+
+class Agreement(Frozen):
+    """How a combination's numbers differ from those of float32, eager, on the CPU."""
+
+    loss: float
+    reference_loss: float
+    loss_error: float = Field(description="|loss - reference| / |reference|, of one fixed batch")
+    gradient_error: float = Field(description="norm of the gradients' difference over that of the reference")
+    steps: int
+    val_loss: float = Field(description="after so many steps, of the first validation examples")
+    reference_val_loss: float
+    val_loss_error: float
+    tolerance: Tolerance
+    disagrees: list[str] = Field(description="which of the three exceed it; empty: it agrees")
+
+
+class Peaks(Frozen):
+    """What a device was measured to reach in one precision."""
+
+    device: str
+    precision: str
+    flops: float = Field(description="a second, of the product of two square matrices, the fastest of some")
+    size: int = Field(description="rows of these matrices")
+    bytes: float = Field(description="a second that an addition of vectors reads and writes, the fastest of some")
+
+
+class Roofline(Frozen):
+    """What a call does, beside what the device could do (Williams et al. 2009)."""
+
+    flops_per_call: float = Field(description="of products and convolutions")
+    bytes_per_call: float = Field(description="that the operators of an eager call read and write")
+    flops: float = Field(description="a second, reached")
+    share_of_product: float = Field(description="of the peak of matrix products")
+    share_of_roof: float = Field(description="of what its flops per byte allow")
+    bound: Literal["memory", "products"]
+
+
+class Cell(Frozen):
+    """One combination, measured."""
+
+    combination: Combination
+    examples_per_call: int | None
+    agreement: Agreement | None = None
+    seconds: Estimate | None = Field(None, description="of a call; None: no process was done")
+    images_per_second: Estimate | None = None
+    cold_seconds: float | None = Field(None, description="median from nothing to the end of the first call")
+    build_seconds: float | None = Field(None, description="compilation or capture with an empty cache")
+    peak_host_bytes: int | None = Field(None, description="median")
+    peak_device_bytes: int | None = Field(None, description="median")
+    roofline: Roofline | None = None
+    warnings: list[str] = []
+    failures: list[str] = Field([], description="of processes that did not get to the end")
+    processes: list[Process] = []
+
+
+class Cost(Frozen):
+    """One line of a profile: an operator's own time."""
+
+    name: str
+    calls: int
+    seconds: float
+    share: float = Field(description="of all operators' own time")
+
+
+class Profile(Frozen):
+    """Where the time of one combination goes."""
+
+    combination: Combination
+    steps: int
+    costs: list[Cost] = Field(description="the largest")
+    trace: str = Field(description="the file beside this one that chrome://tracing and Perfetto open")
+
+
+class Result(Frozen):
+    """A whole benchmark."""
+
+    schema_version: Literal[1] = SCHEMA
+    created: str = Field(description="UTC, ISO 8601")
+    finished: str
+    ended: Ended
+    command: str
+    recipe: RecipeFacts
+    code: Code
+    plugins: dict[str, str] = Field(description="distributions and their versions")
+    environment: Environment
+    protocol: Protocol
+    cells: list[Cell]
+    skipped: list[Skipped] = []
+    peaks: list[Peaks] = []
+    profiles: list[Profile] = []
+    warnings: list[str] = []
+
+    def cell(self, combination: Combination) -> Cell | None:
+        """Return the cell of a combination, if there is one."""
+        return next((cell for cell in self.cells if cell.combination == combination), None)
+
+
+def read_result(path: Path) -> Result:
+    """Read a result; raise ``BenchError`` naming the file if it is none, damaged or of a newer schema."""
+    try:
+        text = read_regular(path, MAX_RESULT)
+    except (OSError, ValueError) as error:
+        raise BenchError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    try:
+        found = json.loads(text)
+        version = found.get("schema_version") if isinstance(found, dict) else None
+    except (ValueError, RecursionError):
+        raise BenchError(f"{path}: not JSON, or cut short; `genlab bench` writes such files") from None
+    if not isinstance(version, int):
+        raise BenchError(f"{path}: no result of `genlab bench`, which would have a schema_version")
+    if version != SCHEMA:
+        raise BenchError(f"{path}: schema_version {version}; this genlab reads {SCHEMA}")
+    try:
+        return Result.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BenchError(f"{path}: damaged: {where}: {first['msg'].lower()}") from None
+
+
+def write_result(path: Path, result: Result) -> None:
+    """Write a result, whole or not at all. Raises ``RunError`` if it cannot be written."""
+    write_text(path, result.model_dump_json(indent=1) + "\n")
+
+
+def published_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the file, as ``docs/bench-result.schema.json`` has it."""
+    schema = Result.model_json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
