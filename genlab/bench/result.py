@@ -16,7 +16,7 @@ from genlab.bench.environment import Conditions, Environment
 from genlab.errors import GenlabError
 from genlab.files import read_regular, write_text
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 MAX_RESULT = 100_000_000  # bytes
 
 What = Literal["train", "sample", "encode", "eval", "load", "start", "quality"]

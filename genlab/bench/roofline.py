@@ -69,10 +69,8 @@ def peaks_of(prepared: Prepared) -> Peaks:
     count = HOST_ELEMENTS if device.can.host_memory else DEVICE_ELEMENTS
     with torch.no_grad(), precision.networks():
         a = torch.randn(size, size, device=device.on)
-        b = a @ a  # of the dtype that products have here
-        a = a.to(b.dtype)
-        product = _fastest(lambda: torch.mm(a, b), device)
-        del a, b
+        a = a.to((a @ a).dtype)  # the one that products have here
+        product = _fastest(lambda: a @ a, device)
     with torch.no_grad():
         x, y = torch.ones(count, device=device.on), torch.ones(count, device=device.on)
         total = torch.empty_like(x)

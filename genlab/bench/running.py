@@ -148,6 +148,11 @@ class _Work:
     order: list[list[str]] = field(default_factory=list)
     durations: dict[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.began = time.monotonic()
+        self.gathered = [Gathered(combination) for combination in self.made.combinations]
+        self.findings = Findings(self.facts, self.made, self.command)
+
     def run(self) -> Result:
         """Go through the rounds."""
         self._begin()
@@ -209,9 +214,6 @@ class _Work:
         )
 
     def _begin(self) -> None:
-        self.began = time.monotonic()
-        self.gathered = [Gathered(combination) for combination in self.made.combinations]
-        self.findings = Findings(self.facts, self.made, self.command)
         self.watcher.on_start(self.made, self.facts, self.options.limit, self.path)
 
     def _rounds(self, folders: Caches) -> Ended:

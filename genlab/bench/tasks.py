@@ -1,4 +1,4 @@
-"""What a measuring process is told, and what it says: JSON, a line a message, between two genlabs of one version."""
+"""What a measuring process is told, and what it says: JSON, a line a message, within one version of genlab."""
 
 from __future__ import annotations
 

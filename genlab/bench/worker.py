@@ -1,4 +1,4 @@
-"""One process that measures one combination once: ``python -m genlab.bench.worker``, told a task on standard input.
+"""One process that measures one combination once: ``python -m genlab.bench.worker``, told a task as its input.
 
 It answers in lines of JSON on standard output (``tasks.MESSAGE``); whatever libraries print there goes to standard
 error. When its standard input closes, the process that asked is gone, and so it ends too.
