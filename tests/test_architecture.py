@@ -62,7 +62,7 @@ LAYERS = [
     {"keeper", "report"},
     {"session"},
     {"experiment", "vocabulary"},
-    {"sweep"},
+    {"sweep", "bench"},
     {"cli", "__main__"},
     {"testing"},
 ]

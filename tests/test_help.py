@@ -42,7 +42,7 @@ def said(arguments: list[str], capsys: Captured) -> tuple[int, str, str]:
 def test_the_commands_are_these() -> None:
     assert {path[0] for path in ALL} == {
         "run", "resume", "sweep", "init", "cp", "validate", "show", "diff", "schema", "ls", "runs", "compare",
-        "report", "sample", "plot", "eval", "data", "devices", "plugins", "doctor", "new",
+        "report", "bench", "sample", "plot", "eval", "data", "devices", "plugins", "doctor", "new",
     }  # fmt: skip
 
 

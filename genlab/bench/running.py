@@ -30,6 +30,7 @@ from genlab.bench.tasks import Done, Failed, Profiled, Task
 from genlab.files import explained
 from genlab.folders import runs_root
 from genlab.opening import open_recipe
+from genlab.overrides import as_typed
 from genlab.recipe import Recipe
 
 FAILURES = 2  # of a combination, after which it is tried no more
@@ -85,8 +86,7 @@ def bench(
     chosen = options or Options()
     opened = open_recipe(ref, overrides)
     made = plan(opened.recipe, wanted or Wanted(), quality=chosen.quality is not None)
-    named = " ".join([str(ref), *(f"{key}={value}" for key, value in (overrides or {}).items())])
-    facts = facts_of(opened.recipe, named)
+    facts = facts_of(opened.recipe, _named(ref, overrides))
     path = output or new_output(opened.recipe.name)
     with explained(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,9 +116,13 @@ def profile(
     path = output or new_output(opened.recipe.name)
     with explained(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-    facts = facts_of(opened.recipe, str(ref))
+    facts = facts_of(opened.recipe, _named(ref, overrides))
     work = _Work(facts, opened.recipe, made, chosen, path, command, watcher or Watcher())
     return work.profile()
+
+
+def _named(ref: str | Path, overrides: Mapping[str, object] | None) -> str:
+    return " ".join([str(ref), *(f"{key}={as_typed(value)}" for key, value in (overrides or {}).items())])
 
 
 def facts_of(recipe: Recipe, ref: str) -> RecipeFacts:

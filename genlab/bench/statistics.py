@@ -95,9 +95,8 @@ def ratio_of(before: Sequence[float], after: Sequence[float]) -> Ratio:
     low, high = _interval(_medians(b, 1) - _medians(a, 2), LEVEL)
     drift = max(drift_of(before), drift_of(after))
     low, high = min(low, middle) - drift, max(high, middle) + drift
-    return Ratio(
-        *(float(np.exp(value)) for value in (middle, low, high)), verdict=_verdict(a, b, middle, low, high)
-    )
+    verdict = _verdict(a, b, middle, low, high)
+    return Ratio(float(np.exp(middle)), float(np.exp(low)), float(np.exp(high)), verdict)
 
 
 def paired_ratio(before: Sequence[float], after: Sequence[float]) -> tuple[float, float, float]:

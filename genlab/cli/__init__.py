@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from genlab.cli import (
+    bench,
     compare,
     cp,
     data,
@@ -73,6 +74,7 @@ app.command("ls")(ls.command)
 app.add_typer(runs.app, name="runs")
 app.command("compare")(compare.command)
 app.command("report")(report.command)
+app.add_typer(bench.app, name="bench")
 app.command("sample")(sample.command)
 app.command("plot")(plot.command)
 app.command("eval")(evaluate.command)

@@ -1,0 +1,149 @@
+"""Results beside one another: which differences are real, and what else differs that could explain them.
+
+Nothing here needs torch. The first result is what the others are compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from genlab.bench.result import BenchError, Cell, Combination, Result
+from genlab.bench.statistics import Ratio, ratio_of
+from genlab.difference import said, variations
+from genlab.tree import Json
+
+LONG = 80  # characters of a value that are shown side by side
+
+
+@dataclass(frozen=True)
+class Row:
+    """One combination in one result, beside the same in the first.
+
+    after: which result, counted from 1. ratio: how many times as long it takes.
+    """
+
+    combination: Combination
+    after: int
+    first: Cell
+    other: Cell
+    ratio: Ratio
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One fact that is not the same in all results; a value for each."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What comparing has found. names: of the results. alone: combinations that not all have, and who has them."""
+
+    names: tuple[str, ...]
+    results: tuple[Result, ...]
+    rows: list[Row]
+    differences: list[Difference]
+    alone: list[str]
+    same_recipe: bool
+
+    def slower_than(self, factor: float) -> list[Row]:
+        """Return what is significantly slower than the first, by more than ``factor``."""
+        return [row for row in self.rows if row.ratio.verdict == "slower" and row.ratio.ratio > factor]
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in a few words."""
+        said = [row.ratio.verdict for row in self.rows]
+        counts = [(said.count(word), word) for word in ("slower", "faster") if word in said]
+        if counts:
+            return ", ".join(f"{count} of {len(said)} combinations {word}" for count, word in counts)
+        return "too few processes to tell" if "too few processes" in said else "no significant difference"
+
+
+def compare(results: Sequence[Result], names: Sequence[str], *, anyway: bool = False) -> Comparison:
+    """Compare results with the first of them. anyway: even if they are not of the same recipe.
+
+    Raises ``BenchError`` for fewer than two, for different recipes, and where no combination is in two of them.
+    """
+    if len(results) < 2:
+        raise BenchError("two or more results are compared; `genlab bench report` shows one")
+    first, *others = results
+    same = len({result.recipe.sha256 for result in results}) == 1
+    if not same and not anyway:
+        raise BenchError(_recipes_differ(results, names))
+    rows = [
+        Row(cell.combination, number, cell, other, ratio_of(seconds_of(cell), seconds_of(other)))
+        for cell in first.cells
+        for number, result in enumerate(others, start=1)
+        if (other := result.cell(cell.combination)) is not None and seconds_of(cell) and seconds_of(other)
+    ]
+    if not rows:
+        raise BenchError(f"no combination is in {names[0]} and in another; there are {_listed(results, names)}")
+    return Comparison(
+        tuple(names), tuple(results), rows, _differences(results), list(_alone(results, names)), same
+    )
+
+
+def seconds_of(cell: Cell) -> list[float]:
+    """Return what each process of a cell takes for a call: the median of its windows, in order of time."""
+    return [median(process.windows) for process in cell.processes if process.windows]
+
+
+def _recipes_differ(results: Sequence[Result], names: Sequence[str]) -> str:
+    varied = variations([result.recipe.resolved for result in results])
+    lines = [f"  {each.key}: {' | '.join(_short(said(value)) for value in each.values)}" for each in varied]
+    told = "\n".join(lines[:10] + [f"  ... and {len(lines) - 10} more"] * (len(lines) > 10))
+    return (
+        f"{' | '.join(names)}: results of different recipes, so their times do not compare; --anyway compares "
+        f"them. They differ in\n{told}"
+    )
+
+
+def _differences(results: Sequence[Result]) -> list[Difference]:
+    """Everything but the samples that is not the same, flags of the processor by those that not all have."""
+    common = set.intersection(*(set(result.environment.processor.flags) for result in results))
+    plain = [_plain(result, common) for result in results]
+    return [
+        Difference(each.key, tuple(_short(said(value)) for value in each.values)) for each in variations(plain)
+    ]
+
+
+def _plain(result: Result, common: set[str]) -> dict[str, Json]:
+    environment = result.environment.model_dump(mode="json", exclude={"before", "after"})
+    flags = [flag for flag in result.environment.processor.flags if flag not in common]
+    environment["processor"]["flags"] = " ".join(flags)
+    environment["accelerators"] = {each["device"]: each for each in environment["accelerators"]}
+    environment["software"].pop("threading")  # its threads stand in a field of their own
+    before = result.environment.before
+    load: Json = before.load[0] if before.load else None
+    return {
+        "code": result.code.model_dump(mode="json"),
+        "plugins": dict(result.plugins),
+        "environment": environment,
+        "load": load,
+        "protocol": result.protocol.model_dump(mode="json", exclude={"order", "seed"}),
+        "ended": result.ended,
+    }
+
+
+def _alone(results: Sequence[Result], names: Sequence[str]) -> Iterator[str]:
+    every = dict.fromkeys(cell.combination for result in results for cell in result.cells)
+    for combination in every:
+        having = [name for name, result in zip(names, results, strict=True) if result.cell(combination)]
+        if len(having) < len(names):
+            yield f"{combination.label}: only in {', '.join(having)}"
+
+
+def _listed(results: Sequence[Result], names: Sequence[str]) -> str:
+    return "; ".join(
+        f"{name}: {', '.join(cell.combination.label for cell in result.cells)}"
+        for name, result in zip(names, results, strict=True)
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONG else f"{text[: LONG - 1]}…"

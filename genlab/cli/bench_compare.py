@@ -1,0 +1,89 @@
+"""``genlab bench compare``: which differences between results are real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genlab.cli.arguments import Json
+from genlab.errors import RecipeError
+
+if TYPE_CHECKING:
+    from genlab.bench.comparing import Comparison
+
+WRITTEN = (".md", ".csv", ".json", ".png")
+
+
+def command(
+    results: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Results of genlab bench; the first is compared with."),
+    ],
+    fail_if_slower: Annotated[
+        float | None,
+        typer.Option(
+            "--fail-if-slower",
+            min=1,
+            help="Exit with 1 if anything takes significantly longer than so many times the first.",
+        ),
+    ] = None,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Compare even results of different recipes.")] = False,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option("-o", "--output", help="Also write .md, .csv, .json or .png (a plot); repeatable."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Compare results: ratios with intervals, and what else differs.
+
+    A difference is called one only if it is significant; docs/bench.md says how that is found.
+
+    Example: genlab bench compare main.json mine.json --fail-if-slower 1.05 -o compared.md
+    """
+    from genlab.bench.comparing import compare
+    from genlab.bench.result import read_result
+    from genlab.bench.texts import as_json
+    from genlab.cli.bench_tables import labels, show_comparison
+    from genlab.units import as_json as json_line
+
+    outputs = output or []
+    for path in outputs:
+        if path.suffix.lower() not in WRITTEN:
+            raise RecipeError(f"{path}: one of {', '.join(WRITTEN)} is expected")
+        if not path.parent.is_dir():
+            raise RecipeError(f"{path}: there is no folder {path.parent}")
+    comparison = compare([read_result(path) for path in results], labels(results), anyway=anyway)
+    if json:
+        typer.echo(json_line(as_json(comparison)))
+    else:
+        show_comparison(comparison)
+    for path in outputs:
+        _write(path, comparison)
+        typer.echo(path, err=json)
+    if fail_if_slower is not None and (slower := comparison.slower_than(fail_if_slower)):
+        for row in slower:
+            name = comparison.names[row.after]
+            found = f"{row.combination.label}, {name}: {row.ratio.ratio:.3f} > {fail_if_slower:g}"
+            typer.echo(f"slower than allowed: {found}", err=True)
+        raise typer.Exit(1)
+
+
+def _write(path: Path, comparison: Comparison) -> None:
+    from genlab.bench import texts
+    from genlab.files import write_text
+    from genlab.units import as_json as json_line
+
+    kind = path.suffix.lower()
+    if kind == ".md":
+        write_text(path, texts.as_markdown(comparison))
+    elif kind == ".csv":
+        write_text(path, texts.as_csv(comparison))
+    elif kind == ".json":
+        write_text(path, json_line(texts.as_json(comparison)) + "\n")
+    else:
+        from genlab.bench.plots import draw_bars
+        from genlab.plots import save_png
+
+        save_png(draw_bars(comparison.results, comparison.names), path)
