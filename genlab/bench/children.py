@@ -68,6 +68,10 @@ def measured(task: Task, variables: dict[str, str], told: Callable[[str], None])
             if process.poll() is None:
                 process.kill()
             process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with contextlib.suppress(BrokenPipeError):
+                    if pipe is not None:
+                        pipe.close()
         if answer is not None and not (isinstance(answer, Failed) and not answer.mended):
             return answer
         return Failed(reason=_last_words(answer, process.returncode, errors), mended=False)

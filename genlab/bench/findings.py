@@ -37,6 +37,12 @@ class Findings:
         self.know(done.about)
         if done.peaks is not None:
             self.peaks.append(done.peaks)
+            # Memory is the same in every precision: the fastest of all is its peak.
+            fastest = max(peak.bytes for peak in self.peaks if peak.device == done.peaks.device)
+            self.peaks = [
+                peak.model_copy(update={"bytes": fastest}) if peak.device == done.peaks.device else peak
+                for peak in self.peaks
+            ]
 
     def know(self, about: About) -> None:
         """Take in what a process says of itself."""

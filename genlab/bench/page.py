@@ -94,9 +94,9 @@ def _figures(found: Sequence[Named]) -> Html:
 def _about_speed(found: Sequence[Named]) -> str:
     first = found[0][1].protocol
     return (
-        f"Images a second, the median over processes ± half of its 95 % interval; what does not agree with "
-        f"float32, eager, on the CPU is marked first. A process counts as the median of {first.windows} windows of "
-        f"{first.window_seconds:g} s after its warm-up."
+        "Images a second, the median over processes ± half of its 95 % interval; what does not agree with "
+        "float32, eager, on the CPU is marked first. A process counts as the median of "
+        f"{first.windows} windows of {first.window_seconds:g} s after its warm-up."
     )
 
 
@@ -217,8 +217,8 @@ def _roofline(found: Sequence[Named]) -> Html | None:
         parts.append(table(columns, lines, numbers=(1, 2, 3, 4, 5)))
     about = (
         "The peaks are measured: the product of two square matrices, and the sum of two long vectors. Bytes are "
-        "those that the operators of an eager call read and write; fused or cached, a call moves less, and its share "
-        "of the roof can exceed 100 %."
+        "those that the operators of an eager call read and write; fused or cached, a call moves less, and its "
+        "share of the roof can exceed 100 %."
     )
     return section("Roofline", parts, about=about) if parts else None
 

@@ -15,7 +15,7 @@ from genlab.bench.texts import speed_said, time_said
 from genlab.plots.style import ACCENT, INK, QUIET, SECOND, TOL_MUTED, below_header, header, styled
 
 COLOURS = (TOL_MUTED[9], TOL_MUTED[3], TOL_MUTED[2], TOL_MUTED[4], TOL_MUTED[0], TOL_MUTED[8], TOL_MUTED[6])
-MARKS = "osD^vP*"
+MARKS = "osD^v<>p"
 SPREADING = 20  # ratio of the largest to the smallest bar from which the axis is logarithmic
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from genlab.bench.result import (
 )
 from genlab.bench.summary import Gathered
 from genlab.bench.tasks import Done, Failed, Profiled, Task
+from genlab.errors import Interrupted
 from genlab.files import explained
 from genlab.folders import runs_root
 from genlab.opening import open_recipe
@@ -80,8 +82,8 @@ def bench(
     """Measure a recipe in every wanted combination; write the result after each process, and return it.
 
     output: by default a new file under ``runs/bench/<name>/``. Ctrl-C ends it with what was measured, ``ended``
-    then being "interrupted". Raises ``GenlabError`` for every mistake in the input, and ``BenchError`` if no
-    combination could be measured.
+    then being "interrupted"; ``Interrupted`` is raised if nothing was. Raises ``GenlabError`` for every mistake
+    in the input, and ``BenchError`` if no combination could be measured.
     """
     chosen = options or Options()
     opened = open_recipe(ref, overrides)
@@ -164,7 +166,7 @@ class _Work:
             ended = self._rounds(folders)
         if not any(each.processes for each in self.gathered):
             if ended == "interrupted":
-                raise KeyboardInterrupt
+                raise Interrupted("interrupted before anything was measured; nothing is kept", signal.SIGINT)
             reasons = "\n".join(f"  {each.combination.label}: {each.failures[0]}" for each in self.gathered)
             raise BenchError(f"no combination could be measured:\n{reasons}")
         return self._write(ended)

@@ -5,8 +5,8 @@ independent samples. Each process counts once, as the median of its windows; int
 over processes (Efron & Tibshirani 1993, chapter 13), of logarithms where ratios are formed.
 
 Two results come from two sittings, and between sittings a machine changes by more than chance within one tells.
-So a difference is called significant only if its interval, widened by the drift that was seen within either
-sitting, leaves out 1, and if it exceeds ``LEAST``. ``tests/test_bench_statistics.py`` holds this to its promise:
+So a difference is called significant only if its interval, widened by the drift that was seen within both
+sittings, leaves out 1, and if it exceeds ``LEAST``. ``tests/test_bench_statistics.py`` holds this to its promise:
 two results of the same thing, six combinations each, on a machine that drifts and stumbles, are called the same
 in every one of the six at least nine times of ten.
 """
@@ -93,7 +93,7 @@ def ratio_of(before: Sequence[float], after: Sequence[float]) -> Ratio:
     a, b = (np.log(np.asarray(side, dtype=np.float64)) for side in (before, after))
     middle = float(np.median(b) - np.median(a))
     low, high = _interval(_medians(b, 1) - _medians(a, 2), LEVEL)
-    drift = max(drift_of(before), drift_of(after))
+    drift = drift_of(before) + drift_of(after)
     low, high = min(low, middle) - drift, max(high, middle) + drift
     verdict = _verdict(a, b, middle, low, high)
     return Ratio(float(np.exp(middle)), float(np.exp(low)), float(np.exp(high)), verdict)

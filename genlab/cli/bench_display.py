@@ -26,6 +26,7 @@ from genlab.bench.texts import agreement_said, time_said
 from genlab.cli.bench_tables import show_cells, show_notes, show_profile
 from genlab.cli.display import console
 from genlab.cli.streams import Surviving
+from genlab.errors import Interrupted
 from genlab.folders import from_here
 from genlab.units import duration
 from genlab.wording import printable
@@ -121,8 +122,12 @@ def shown(measure: Callable[[Watcher], Result], *, json: bool) -> None:
     """Measure under a display, then show what came out; exit with 130 if Ctrl-C ended it."""
     watcher = Silent() if json else Terminal() if console().is_terminal else Plain()
     with redirect_stdout(Surviving(sys.stdout)):
-        with watcher:
-            result = measure(watcher)
+        try:
+            with watcher:
+                result = measure(watcher)
+        except Interrupted as interrupted:
+            typer.echo(str(interrupted), err=True)
+            raise typer.Exit(128 + interrupted.signal) from None
         if json:
             typer.echo(result.model_dump_json())
         else:

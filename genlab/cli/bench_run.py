@@ -41,16 +41,17 @@ def command(
         str | None, typer.Option("--batch-size", help="As in 32,256 [the recipe's].", show_default=False)
     ] = None,
     what: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--what",
-            help="Some of train, sample, encode, eval, load, start.",
+            help="Some of train, sample, encode, eval, load, start [train].",
+            show_default=False,
             autocompletion=completion.words("train", "sample", "encode", "eval", "load", "start", "all"),
         ),
-    ] = "train",
+    ] = None,
     quality: Annotated[
         float | None,
-        typer.Option("--quality", help="Also measure the time that training takes to this val/loss."),
+        typer.Option("--quality", help="Measure the time that training takes to this val/loss."),
     ] = None,
     profile: Annotated[
         bool,
@@ -104,7 +105,7 @@ def command(
         precisions=_words(precision),
         runners=_words(runner),
         batch_sizes=_sizes(batch_size),
-        whats=_words(what),
+        whats=_words(what) if what is not None else ["train"] if quality is None else [],
     )
     options = Options(
         processes=processes,

@@ -1,0 +1,160 @@
+"""The file of a benchmark: what is collected is written, what is written can be read, by the published schema."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import platform
+import re
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+from pydantic import BaseModel
+
+from genlab.bench import environment
+from genlab.bench.environment import Container, Environment
+from genlab.bench.result import BenchError, published_schema, read_result, write_result
+from tests.made_benchmarks import made
+
+ROOT = Path(__file__).parent.parent
+SCHEMA = ROOT / "docs" / "bench-result.schema.json"
+
+
+def test_the_published_schema_is_that_of_the_code() -> None:
+    assert json.loads(SCHEMA.read_text()) == published_schema()
+
+
+def test_a_result_is_read_as_it_was_written_and_fits_the_schema(tmp_path: Path) -> None:
+    result, path = made(), tmp_path / "r.json"
+    write_result(path, result)
+    assert read_result(path) == result
+    jsonschema.validate(json.loads(path.read_text()), json.loads(SCHEMA.read_text()))
+
+
+def leaves(value: object, path: str = "") -> dict[str, object]:
+    """Every field of a model and of those within it."""
+    if isinstance(value, BaseModel):
+        fields = {name: getattr(value, name) for name in type(value).model_fields}
+        return {
+            key: leaf for name, field in fields.items() for key, leaf in leaves(field, f"{path}.{name}").items()
+        }
+    if isinstance(value, list) and value and isinstance(value[0], BaseModel):
+        each = [leaves(item, f"{path}[{i}]") for i, item in enumerate(value)]
+        return {key: leaf for found in each for key, leaf in found.items()}
+    return {path: value}
+
+
+def at(written: object, path: str) -> object:
+    """The value in the file at the path of a field."""
+    for step in path.replace("[", ".[").split(".")[1:]:
+        written = written[int(step[1:-1])] if step.startswith("[") else written[step]  # type: ignore[index]
+    return written
+
+
+def test_every_field_that_is_collected_is_written(tmp_path: Path) -> None:
+    described = Environment(
+        system=environment.system(),
+        processor=environment.processor(),
+        memory=environment.memory(),
+        container=environment.container(),
+        software=made().environment.software,
+        accelerators=[],
+        before=environment.conditions({"cuda:0 power": "70 W"}),
+        after=environment.conditions(),
+    )
+    result = made().model_copy(update={"environment": described})
+    write_result(tmp_path / "r.json", result)
+    written = json.loads((tmp_path / "r.json").read_text())
+    fields = leaves(result)
+    assert len(fields) > 100
+    for path, value in fields.items():
+        assert json.dumps(at(written, path)) == json.dumps(value), path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what Linux tells is asked of Linux")
+def test_what_linux_tells_is_known() -> None:
+    """No None and nothing empty where the system has an answer."""
+    system, processor = environment.system(), environment.processor()
+    memory, now = environment.memory(), environment.conditions()
+    known: dict[str, object] = {
+        "system": system.platform, "release": system.release, "libc": system.libc, "nice": system.nice,
+        "model": processor.model, "flags": processor.flags, "logical": processor.logical,
+        "physical": processor.physical, "usable": processor.usable, "total": memory.total, "swap": memory.swap,
+        "huge pages": memory.huge_pages, "load": now.load, "available": now.memory_available,
+        "busy": now.busy_seconds, "stolen": now.stolen_seconds, "own": now.own_seconds,
+    }  # fmt: skip
+    there = {
+        "swap": "SwapTotal" in Path("/proc/meminfo").read_text(),
+        "huge pages": Path("/sys/kernel/mm/transparent_hugepage/enabled").exists(),
+        "physical": Path("/sys/devices/system/cpu/cpu0/topology/core_id").exists(),
+    }
+    for name, value in known.items():
+        if there.get(name, True):
+            assert value is not None, name
+            assert value != "", name
+            assert value != [], name
+    assert processor.usable == sorted(os.sched_getaffinity(0))
+    assert system.release == platform.release()
+    assert memory.total == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert bool(processor.governors) == Path("/sys/devices/system/cpu/cpufreq/policy0/scaling_governor").exists()
+    assert ("hypervisor" in processor.flags) == bool(processor.virtual)
+
+
+def test_limits_of_a_container_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cgroup.controllers").write_text("cpu memory")
+    inner = tmp_path / "pod" / "box"
+    inner.mkdir(parents=True)
+    (tmp_path / "pod" / "cpu.max").write_text("150000 100000\n")
+    (inner / "cpu.max").write_text("max 100000\n")
+    (inner / "memory.max").write_text("1073741824\n")
+    (inner / "cpu.stat").write_text("nr_throttled 3\nthrottled_usec 2500000\n")
+    monkeypatch.setattr(environment, "CGROUP", tmp_path)
+    monkeypatch.setattr(environment, "_groups", lambda: {"": "/pod/box"})
+    assert environment.container() == Container(version=2, cores=1.5, memory=2**30)
+    assert environment.conditions().quota_throttled_seconds == 2.5
+
+
+def test_variables_that_matter_are_written_and_folders_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/home/somebody")
+    monkeypatch.setenv("SECRET_TOKEN", "x")
+    found = environment.system().variables
+    assert found["OMP_NUM_THREADS"] == "2"
+    assert not {"TORCHINDUCTOR_CACHE_DIR", "SECRET_TOKEN"} & found.keys()
+
+
+def test_nobodys_name_or_path_is_collected() -> None:
+    described: list[BaseModel] = [
+        environment.system(), environment.processor(), environment.memory(), environment.container(),
+        environment.conditions(),
+    ]  # fmt: skip
+    text = "".join(each.model_dump_json() for each in described)
+    for secret in (platform.node(), str(Path.home()), getpass.getuser()):
+        assert not re.search(rf"(?<![\w/]){re.escape(secret)}(?!\w)", text), secret
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "not JSON, or cut short"),
+        ("[]", "no result of `genlab bench`"),
+        ('{"a": 1}', "no result of `genlab bench`"),
+        ('{"schema_version": 99}', "schema_version 99; this genlab reads 1"),
+        ('{"schema_version": 1}', "damaged: created: field required"),
+    ],
+)
+def test_what_is_no_result_is_said_with_its_name(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(BenchError) as caught:
+        read_result(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert said in str(caught.value)
+
+
+def test_a_missing_file_is_said(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match=r"none\.json: cannot be read \(No such file"):
+        read_result(tmp_path / "none.json")
