@@ -81,7 +81,7 @@ def command(
     ] = 0,
     json: Json = False,
 ) -> None:
-    """Measure how fast a recipe is, and whether its fast ways compute the same.
+    """Measure how fast a recipe is, and whether fast ways agree.
 
     Every combination of --device, --precision, --runner and --batch-size (lists, as in cpu,cuda) that this
     machine can do, each in several processes of its own that take turns.
