@@ -14,7 +14,7 @@ help:
 	@echo "make lint     ruff and mypy"
 	@echo "make format   let ruff rewrite the sources"
 	@echo "make docs     build the documentation into docs/_build/html"
-	@echo "make bench-peers  time the reference model in genlab, Keras, Pythae and plain torch: half an hour"
+	@echo "make bench-peers  time the reference model in genlab and its peers, then renew README's table: an hour"
 	@echo "make clean    remove $(VENV), $(BENCH), built pages and caches"
 
 setup: $(STAMP)
@@ -51,13 +51,16 @@ docs: setup
 	@echo "docs/_build/html/index.html"
 
 # Each peer has an environment of its own. ARGS='--rounds 3 -o FILE' for another measurement or file.
-bench-peers: setup $(BENCH)/keras/.installed $(BENCH)/pythae/.installed
+bench-peers: setup $(foreach peer,keras-tf keras-jax pythae lightning,$(BENCH)/$(peer)/.installed)
 	$(BIN)/python benchmarks/compare.py \
 	  --with genlab=$(BIN)/python \
-	  --with keras_tf=$(BENCH)/keras/bin/python \
+	  --with keras_tf=$(BENCH)/keras-tf/bin/python \
+	  --with keras_jax=$(BENCH)/keras-jax/bin/python \
+	  --with lightning=$(BENCH)/lightning/bin/python \
 	  --with pythae=$(BENCH)/pythae/bin/python \
 	  --with plain_torch=$(BIN)/python \
 	  --with plain_torch_loader=$(BIN)/python $(ARGS)
+	$(BIN)/python benchmarks/table.py
 
 $(BENCH)/%/.installed: benchmarks/peers/requirements-%.txt
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)

@@ -29,7 +29,8 @@ def versions(python: str) -> dict[str, str]:
     """Return the versions of what an interpreter runs on."""
     code = (
         "import json, platform; from importlib import metadata as m\n"
-        "names = ['genlab', 'torch', 'pythae', 'keras', 'tensorflow', 'tensorflow-cpu', 'numpy']\n"
+        "names = ['genlab', 'torch', 'pythae', 'keras', 'tensorflow', 'tensorflow-cpu', 'jax', 'lightning',\n"
+        " 'numpy']\n"
         "have = {d.metadata['Name'].lower().replace('_', '-') for d in m.distributions()}\n"
         "print(json.dumps({'python': platform.python_version()} | {n: m.version(n) for n in names if n in have}))"
     )

@@ -74,4 +74,5 @@ def main() -> None:
         print(json.dumps(row), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()
