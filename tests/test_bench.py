@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from genlab.bench import accelerators, children, running
 from genlab.bench import agreement as agreeing
-from genlab.bench import running
 from genlab.bench.agreement import HostNoise, Numbers, compared, numbers, side_of
-from genlab.bench.children import Answer
+from genlab.bench.children import Answer, command
 from genlab.bench.plan import Wanted, plan
 from genlab.bench.result import BenchError, Combination, read_result
 from genlab.bench.roofline import counts_of
@@ -20,6 +24,7 @@ from genlab.bench.running import Options, bench
 from genlab.bench.tasks import About, Done, Failed, Task
 from genlab.bench.works import prepared_for
 from genlab.cli import main
+from genlab.device import Capabilities, Device
 from genlab.opening import open_recipe
 from genlab.seeds import derive
 from tests.made_benchmarks import agreement, conditions, environment, process
@@ -378,3 +383,65 @@ def test_the_time_to_a_val_loss_is_measured_and_what_never_gets_there_says_so(
     code, out, _ = said(["bench", *common, "--quality", "0.001", "train.epochs=1"], capsys)
     assert code == 0
     assert "1 of 1 trainings did not reach the val/loss" in out
+
+
+def test_a_measuring_process_does_not_outlive_the_one_that_asked(bars: Path) -> None:
+    long = task_of(bars).model_copy(update={"windows": 10**6, "spawned": time.monotonic()})
+    process_ = subprocess.Popen(command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process_.stdin is not None
+    assert process_.stdout is not None
+    process_.stdin.write(long.model_dump_json().encode() + b"\n")
+    process_.stdin.flush()
+    assert b"importing" in process_.stdout.readline()
+    process_.stdin.close()
+    assert process_.wait(60) == 1
+    process_.stdout.close()
+
+
+def test_what_libraries_print_is_no_answer_and_a_crash_is_told(
+    bars: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noisy = (
+        "import os, sys; from genlab.bench import worker\n"
+        "def broken(task, answer):\n"
+        "    print('a library says'); os.write(1, b'and its C code'); raise KeyError('lost')\n"
+        "worker._measured = broken\nworker.main()"
+    )
+    monkeypatch.setattr(children, "command", lambda: [sys.executable, "-c", noisy])
+    answer = children.measured(task_of(bars), {}, lambda stage: None)
+    assert answer == Failed(reason="KeyError: 'lost'", mended=False)
+    monkeypatch.setattr(children, "command", lambda: [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
+    killed = children.measured(task_of(bars), {}, lambda stage: None)
+    assert killed == Failed(reason="the process ended by signal 9: it said nothing", mended=False)
+
+
+NVIDIA_SMI = """#!/bin/sh
+case "$*" in
+  *mig.mode*,*) echo 'Field "mig.mode.current" is not a valid field to query.'; exit 2 ;;
+  *mig.mode*) exit 2 ;;
+  *query-gpu=driver_version*) echo '550.54' ;;
+  *query-gpu=power.limit*) echo '350.00 W' ;;
+  *query-gpu=ecc*) echo '[N/A]' ;;
+  *query-gpu=clocks.sm,*) echo '1980 MHz, 2619 MHz, 120.5 W, 41, 98 %, 0x4, Not Active, Not Active, Active' ;;
+  *) echo 'on' ;;
+esac
+"""
+
+
+def test_an_accelerators_driver_is_asked_for_what_it_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(NVIDIA_SMI)
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(Device, "uuid", "GPU-1234")
+    device = Device(torch.device("meta"), Capabilities())
+    described = accelerators.describe(device)
+    assert described is not None
+    assert described.driver == "550.54"
+    assert described.settings["power_limit"] == "350.00 W"
+    assert not {"mig", "ecc"} & described.settings.keys()
+    state = accelerators.state(device)
+    assert (state["power"], state["throttled_by_power"]) == ("120.5 W", "Active")
+    assert accelerators.describe(Device(torch.device("cpu"), Capabilities(host_memory=True))) is None

@@ -24,6 +24,7 @@ from genlab.bench.works import Ready, Side, prepared_for, ready, to_quality
 from genlab.plugins import installed
 from genlab.prepare import Prepared
 from genlab.summary import parameter_count
+from genlab.train.determinism import only_deterministic
 from genlab.train.tree import Tree, copied
 
 Say = Callable[[str], None]
@@ -40,7 +41,9 @@ class Start:
 
 
 def attempt(task: Task, imports: float, say: Say) -> Done | Profiled:
-    """Do a task. imports: seconds from the start of the process. say: is told what is under way.
+    """Do a task, under the recipe's own ``train.deterministic``.
+
+    imports: seconds from the start of the process. say: is told what is under way.
 
     Raises ``GenlabError`` for what the recipe or the machine cannot do.
     """
@@ -49,6 +52,11 @@ def attempt(task: Task, imports: float, say: Say) -> Done | Profiled:
     prepared.device.synchronize()
     taken = time.perf_counter() - began
     start = Start(started, imports, taken, conditions(accelerators.state(prepared.device)))
+    with only_deterministic(prepared.recipe.train.deterministic):
+        return _attempted(task, prepared, start, say)
+
+
+def _attempted(task: Task, prepared: Prepared, start: Start, say: Say) -> Done | Profiled:
     if task.combination.what == "quality":
         return _quality(task, prepared, start, say)
     say(f"{task.combination.runner or 'eager'}")
@@ -58,7 +66,8 @@ def attempt(task: Task, imports: float, say: Say) -> Done | Profiled:
         costs = profiled(work, task.profiled_steps, task.trace, prepared.device)
         return Profiled(about=_about(prepared), steps=task.profiled_steps, costs=costs)
     side = work.side
-    initial = copied(side.state.tree()) if side is not None and task.agreement_steps else None
+    again = task.agreement_steps and prepared.device.can.host_memory  # elsewhere it is prepared anew
+    initial = copied(side.state.tree()) if side is not None and again else None
     say("measuring")
     windows = 0 if task.combination.what == "start" else task.windows
     meter = Meter(windows, task.window_seconds, task.warm_up_seconds, prepared.device.synchronize)
