@@ -169,11 +169,14 @@ def test_the_page_shows_everything_and_runs_nothing(
 
 
 def test_speed_against_batch_size_needs_two_sizes() -> None:
-    assert draw_scaling(made()) is None
+    assert draw_scaling([made()], ["a"]) is None
     sizes = [FP32.model_copy(update={"batch_size": size}) for size in (32, 128)]
-    figure = draw_scaling(made([gathered(one, STEADY) for one in sizes]))
+    figure = draw_scaling([made([gathered(one, STEADY) for one in sizes])] * 2, ["a", "b"])
     assert figure is not None
     assert {figure.axes[0].get_xscale(), figure.axes[0].get_yscale()} == {"log"}
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["a: cpu fp32 eager", "b: cpu fp32 eager"]
 
 
 def test_bars_have_the_height_of_their_medians_and_lines_of_their_intervals() -> None:

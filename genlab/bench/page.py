@@ -241,7 +241,7 @@ def _scaling(found: Sequence[Named]) -> Html | None:
     parts = []
     for name, result in found:
         for what in dict.fromkeys(cell.combination.what for cell in result.cells):
-            figure = plots.draw_scaling(result, what)
+            figure = plots.draw_scaling([result], [name], what)
             if figure is not None:
                 parts.append(image(_picture(figure, f"{name}: {what}", "throughput against batch size")))
     return section("Batch size", tag("div", parts, class_="plots")) if parts else None

@@ -55,18 +55,24 @@ def draw_bars(results: Sequence[Result], names: Sequence[str], what: str | None 
             axes.legend(
                 loc="lower right", fontsize=8, labelcolor=INK, frameon=True, framealpha=0.9, edgecolor="none"
             )
-        recipes = ", ".join(dict.fromkeys(result.recipe.name for result in results))
-        header(figure, recipes, kind, "medians over processes; lines: their 95 % interval; hatched: disagrees")
+        header(
+            figure,
+            _recipes(results),
+            kind,
+            "medians over processes; lines: their 95 % interval; hatched: disagrees",
+        )
         return figure
 
 
-def draw_scaling(result: Result, what: str = "train") -> Figure | None:
+def draw_scaling(results: Sequence[Result], names: Sequence[str], what: str = "train") -> Figure | None:
     """Draw throughput against batch size on logarithmic axes, a line for each way; None below two sizes."""
     lines: dict[str, list[tuple[int, Estimate]]] = {}
-    for cell in result.cells:
-        own = cell.combination
-        if own.what == what and own.batch_size is not None and cell.images_per_second is not None:
-            lines.setdefault(_way(own), []).append((own.batch_size, cell.images_per_second))
+    for result, name in zip(results, names, strict=True):
+        for cell in result.cells:
+            own = cell.combination
+            if own.what == what and own.batch_size is not None and cell.images_per_second is not None:
+                way = _way(own) if len(results) == 1 else f"{name}: {_way(own)}"
+                lines.setdefault(way, []).append((own.batch_size, cell.images_per_second))
     sizes = sorted({size for points in lines.values() for size, _ in points})
     if len(sizes) < 2:
         return None
@@ -90,7 +96,7 @@ def draw_scaling(result: Result, what: str = "train") -> Figure | None:
         axes.grid(which="both")
         axes.set_axisbelow(True)
         axes.legend(fontsize=8, labelcolor=INK)
-        header(figure, result.recipe.name, f"{what}: scaling", "medians over processes with their 95 % interval")
+        header(figure, _recipes(results), f"{what}: scaling", "medians over processes with their 95 % interval")
         return figure
 
 
@@ -201,3 +207,7 @@ def _way(own: Combination) -> str:
 
 def _short(own: Combination) -> str:
     return " ".join(str(part) for part in (own.device, own.precision, own.runner, own.batch_size) if part)
+
+
+def _recipes(results: Sequence[Result]) -> str:
+    return ", ".join(dict.fromkeys(result.recipe.name for result in results))

@@ -60,8 +60,8 @@ def command(
     else:
         show_comparison(comparison)
     for path in outputs:
-        _write(path, comparison)
-        typer.echo(path, err=json)
+        for written in _write(path, comparison):
+            typer.echo(written, err=json)
     if fail_if_slower is not None and (slower := comparison.slower_than(fail_if_slower)):
         for row in slower:
             name = comparison.names[row.after]
@@ -70,20 +70,33 @@ def command(
         raise typer.Exit(1)
 
 
-def _write(path: Path, comparison: Comparison) -> None:
+def _write(path: Path, comparison: Comparison) -> list[Path]:
+    """Write a comparison in the form that a file's name asks for; return the files."""
     from genlab.bench import texts
     from genlab.files import write_text
     from genlab.units import as_json as json_line
 
     kind = path.suffix.lower()
+    if kind == ".png":
+        return _draw(path, comparison)
     if kind == ".md":
         write_text(path, texts.as_markdown(comparison))
     elif kind == ".csv":
         write_text(path, texts.as_csv(comparison))
-    elif kind == ".json":
-        write_text(path, json_line(texts.as_json(comparison)) + "\n")
     else:
-        from genlab.bench.plots import draw_bars
-        from genlab.plots import save_png
+        write_text(path, json_line(texts.as_json(comparison)) + "\n")
+    return [path]
 
-        save_png(draw_bars(comparison.results, comparison.names), path)
+
+def _draw(path: Path, comparison: Comparison) -> list[Path]:
+    """Draw the bars and, where there are several batch sizes, throughput against them, in a file beside."""
+    from genlab.bench.plots import draw_bars, draw_scaling
+    from genlab.plots import save_png
+
+    save_png(draw_bars(comparison.results, comparison.names), path)
+    scaling = draw_scaling(comparison.results, comparison.names)
+    if scaling is None:
+        return [path]
+    beside = path.with_stem(f"{path.stem}-batch-size")
+    save_png(scaling, beside)
+    return [path, beside]
