@@ -120,19 +120,16 @@ def _speeds(name: str, result: Result) -> list[Html]:
 
 
 def _matrix(what: str, cells: Sequence[Cell]) -> Html:
-    """Devices and precisions down, runners and batch sizes across."""
-    columns = list(dict.fromkeys((cell.combination.runner, cell.combination.batch_size) for cell in cells))
-    rows = list(dict.fromkeys((cell.combination.device, cell.combination.precision) for cell in cells))
+    """Devices, precisions and batch sizes down, runners across."""
+    runners = list(dict.fromkeys(cell.combination.runner for cell in cells))
+    rows = dict.fromkeys(_place(cell.combination) for cell in cells)
     lines: list[list[Content]] = []
-    for device, precision in rows:
-        line: list[Content] = [" ".join(filter(None, (device, precision)))]
-        for runner, size in columns:
-            where = (device, precision, runner, size)
-            line.append(next((_speed(cell) for cell in cells if _place(cell.combination) == where), ""))
-        lines.append(line)
-    heads = [" ".join(str(part) for part in column if part) or "time" for column in columns]
-    numbers = range(1, len(columns) + 1)
-    return table(["", *heads], lines, numbers=numbers, caption=_unit(what, cells))
+    for place in rows:
+        found = {cell.combination.runner: cell for cell in cells if _place(cell.combination) == place}
+        speeds: list[Content] = [_speed(found[runner]) if runner in found else "" for runner in runners]
+        lines.append([" ".join(str(part) for part in place if part is not None), *speeds])
+    heads = [runner or "" for runner in runners]
+    return table(["", *heads], lines, numbers=range(1, len(heads) + 1), caption=_unit(what, cells))
 
 
 def _unit(what: str, cells: Sequence[Cell]) -> str:
@@ -140,8 +137,8 @@ def _unit(what: str, cells: Sequence[Cell]) -> str:
     return f"{what}: seconds" if timed else f"{what}: images a second"
 
 
-def _place(own: Combination) -> tuple[str, str | None, str | None, int | None]:
-    return own.device, own.precision, own.runner, own.batch_size
+def _place(own: Combination) -> tuple[str, str | None, int | None]:
+    return own.device, own.precision, own.batch_size
 
 
 def _speed(cell: Cell) -> Content:

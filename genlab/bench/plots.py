@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from genlab.bench.result import Cell, Combination, Estimate, Peaks, Result
 from genlab.bench.texts import speed_said, time_said
@@ -53,7 +53,7 @@ def draw_bars(results: Sequence[Result], names: Sequence[str], what: str | None 
         axes.set_axisbelow(True)
         if len(results) > 1:
             axes.legend(
-                loc="lower right", fontsize=8, labelcolor=INK, frameon=True, framealpha=0.9, edgecolor="none"
+                loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, fontsize=8, labelcolor=INK, borderpad=0
             )
         header(
             figure,
@@ -122,6 +122,7 @@ def draw_roofline(result: Result, device: str) -> Figure | None:
         axes.set_xlim(left, right)
         axes.set_xlabel("floating-point operations per byte that the operators move")
         axes.set_ylabel("operations a second")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _flops(value)))
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.grid(which="major")
