@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import secrets
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -89,11 +90,8 @@ def bench(
     opened = open_recipe(ref, overrides)
     made = plan(opened.recipe, wanted or Wanted(), quality=chosen.quality is not None)
     facts = facts_of(opened.recipe, _named(ref, overrides))
-    path = output or new_output(opened.recipe.name)
-    with explained(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    work = _Work(facts, opened.recipe, made, chosen, path, command, watcher or Watcher())
-    return work.run()
+    path = _writable(output or new_output(opened.recipe.name))
+    return _Work(facts, made, chosen, path, command, watcher or Watcher()).run()
 
 
 def profile(
@@ -115,16 +113,19 @@ def profile(
     own = opened.recipe.train
     default = Wanted(precisions=(own.precision,), runners=("eager" if own.runner == "auto" else own.runner,))
     made = plan(opened.recipe, wanted or default)
-    path = output or new_output(opened.recipe.name)
-    with explained(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
     facts = facts_of(opened.recipe, _named(ref, overrides))
-    work = _Work(facts, opened.recipe, made, chosen, path, command, watcher or Watcher())
-    return work.profile()
+    path = _writable(output or new_output(opened.recipe.name))
+    return _Work(facts, made, chosen, path, command, watcher or Watcher()).profile()
 
 
 def _named(ref: str | Path, overrides: Mapping[str, object] | None) -> str:
     return " ".join([str(ref), *(f"{key}={as_typed(value)}" for key, value in (overrides or {}).items())])
+
+
+def _writable(path: Path) -> Path:
+    with explained(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def facts_of(recipe: Recipe, ref: str) -> RecipeFacts:
@@ -137,7 +138,7 @@ def facts_of(recipe: Recipe, ref: str) -> RecipeFacts:
 
 def new_output(name: str) -> Path:
     """Return where a result goes that nobody named a file for."""
-    return runs_root() / "bench" / name / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
+    return runs_root() / "bench" / name / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}.json"
 
 
 @dataclass
@@ -145,7 +146,6 @@ class _Work:
     """A benchmark under way."""
 
     facts: RecipeFacts
-    recipe: Recipe
     made: Plan
     options: Options
     path: Path
