@@ -89,14 +89,18 @@ def _write(path: Path, comparison: Comparison) -> list[Path]:
 
 
 def _draw(path: Path, comparison: Comparison) -> list[Path]:
-    """Draw the bars and, where there are several batch sizes, throughput against them, in a file beside."""
+    """Draw bars for each kind of work, and throughput against batch size where there are several; a file each."""
     from genlab.bench.plots import draw_bars, draw_scaling
     from genlab.plots import save_png
 
-    save_png(draw_bars(comparison.results, comparison.names), path)
-    scaling = draw_scaling(comparison.results, comparison.names)
-    if scaling is None:
-        return [path]
-    beside = path.with_stem(f"{path.stem}-batch-size")
-    save_png(scaling, beside)
-    return [path, beside]
+    results, names = comparison.results, comparison.names
+    written = []
+    for what in dict.fromkeys(row.combination.what for row in comparison.rows):
+        bars = path if not written else path.with_stem(f"{path.stem}-{what}")
+        save_png(draw_bars(results, names, what), bars)
+        written.append(bars)
+        if (scaling := draw_scaling(results, names, what)) is not None:
+            beside = bars.with_stem(f"{bars.stem}-batch-size")
+            save_png(scaling, beside)
+            written.append(beside)
+    return written
