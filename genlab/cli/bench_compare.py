@@ -94,7 +94,7 @@ def _draw(path: Path, comparison: Comparison) -> list[Path]:
     from genlab.plots import save_png
 
     results, names = comparison.results, comparison.names
-    written = []
+    written: list[Path] = []
     for what in dict.fromkeys(row.combination.what for row in comparison.rows):
         bars = path if not written else path.with_stem(f"{path.stem}-{what}")
         save_png(draw_bars(results, names, what), bars)
