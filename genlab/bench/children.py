@@ -24,7 +24,7 @@ TOLD = 600  # characters of a failed process's last words
 
 
 def command() -> list[str]:
-    """Return how a measuring process is started: with the plugins that this one has."""
+    """Return how a measuring process is started; its task says with which plugins."""
     return [sys.executable, "-m", "genlab.bench.worker"]
 
 

@@ -8,7 +8,7 @@ import random
 import secrets
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,8 +33,9 @@ from genlab.errors import Interrupted
 from genlab.files import explained
 from genlab.folders import runs_root
 from genlab.opening import open_recipe
-from genlab.overrides import as_typed
+from genlab.overrides import Overrides, overrides_of
 from genlab.recipe import Recipe
+from genlab.selection import selected
 
 FAILURES = 2  # of a combination, after which it is tried no more
 COUNTED = ("train", "sample", "encode", "eval")  # what agrees or not, and does arithmetic
@@ -72,7 +73,7 @@ class Watcher:
 
 def bench(
     ref: str | Path,
-    overrides: Mapping[str, object] | None = None,
+    overrides: Overrides | None = None,
     *,
     wanted: Wanted | None = None,
     options: Options | None = None,
@@ -96,7 +97,7 @@ def bench(
 
 def profile(
     ref: str | Path,
-    overrides: Mapping[str, object] | None = None,
+    overrides: Overrides | None = None,
     *,
     wanted: Wanted | None = None,
     options: Options | None = None,
@@ -118,8 +119,8 @@ def profile(
     return _Work(facts, made, chosen, path, command, watcher or Watcher()).profile()
 
 
-def _named(ref: str | Path, overrides: Mapping[str, object] | None) -> str:
-    return " ".join([str(ref), *(f"{key}={as_typed(value)}" for key, value in (overrides or {}).items())])
+def _named(ref: str | Path, overrides: Overrides | None) -> str:
+    return " ".join([str(ref), *map(str, overrides_of(overrides))])
 
 
 def _writable(path: Path) -> Path:
@@ -280,8 +281,11 @@ class _Work:
         wanted, options = each.combination, self.options
         first = not each.processes and wanted.what in COUNTED
         known = [(peak.device, peak.precision) for peak in self.findings.peaks]
+        plugins = selected()
         return Task(
             recipe=self.facts.resolved,
+            no_plugins=plugins.none,
+            plugin_files=plugins.files,
             combination=wanted,
             round=number,
             spawned=time.monotonic(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, TypeAdapter
@@ -13,11 +14,13 @@ from genlab.bench.result import Agreement, Combination, Cost, Frozen, Peaks, Pro
 class Task(Frozen):
     """One combination, to be measured once.
 
-    recipe: resolved. spawned: when the process was started (``time.monotonic``, which all processes share).
-    extras: what is done once for a combination, after measuring.
+    recipe: resolved. no_plugins, plugin_files: as the command line has them. spawned: when the process was started
+    (``time.monotonic``, which all processes share).
     """
 
     recipe: dict[str, JsonValue]
+    no_plugins: bool = False
+    plugin_files: tuple[Path, ...] = ()
     combination: Combination
     round: int
     spawned: float

@@ -61,6 +61,9 @@ def _measured(task: Task, answer: Answer) -> Done | Profiled:
     if task.threads is not None:
         torch.set_num_threads(task.threads)
     from genlab.bench.attempt import attempt
+    from genlab.selection import select
+
+    select(none=task.no_plugins, files=task.plugin_files)
 
     imports = time.monotonic() - task.spawned
     answer(Stage(name="preparing"))

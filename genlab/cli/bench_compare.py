@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genlab.cli.arguments import Json
+from genlab.cli.arguments import AsJson
 from genlab.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def command(
         list[Path] | None,
         typer.Option("-o", "--output", help="Also write .md, .csv, .json or .png (a plot); repeatable."),
     ] = None,
-    json: Json = False,
+    json: AsJson = False,
 ) -> None:
     """Compare results: ratios with intervals, and what else differs.
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from genlab.cli import completion
-from genlab.cli.arguments import Json, RecipeAndOverrides, split_overrides
+from genlab.cli.arguments import AsJson, PluginFiles, RecipeAndOverrides, split_overrides
 from genlab.errors import RecipeError
 
 
@@ -79,7 +79,8 @@ def command(
     seed: Annotated[
         int, typer.Option("--seed", min=0, max=2**63 - 1, help="Makes the result repeatable.", show_default=False)
     ] = 0,
-    json: Json = False,
+    plugin: PluginFiles = None,
+    json: AsJson = False,
 ) -> None:
     """Measure how fast a recipe is, and whether fast ways agree.
 
