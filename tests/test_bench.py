@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.amp import GradScaler
 
 from genlab.bench import accelerators, children, running
 from genlab.bench import agreement as agreeing
@@ -26,6 +27,7 @@ from genlab.bench.works import prepared_for
 from genlab.cli import main
 from genlab.device import Capabilities, Device
 from genlab.opening import open_recipe
+from genlab.precision import Precision
 from genlab.seeds import derive
 from tests.made_benchmarks import agreement, conditions, environment, process
 
@@ -445,3 +447,13 @@ def test_an_accelerators_driver_is_asked_for_what_it_knows(
     state = accelerators.state(device)
     assert (state["power"], state["throttled_by_power"]) == ("120.5 W", "Active")
     assert accelerators.describe(Device(torch.device("cpu"), Capabilities(host_memory=True))) is None
+
+
+def test_fp16_is_compared_at_a_scale_that_does_not_overflow(bars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def overflowing(own: Precision) -> GradScaler:
+        return GradScaler(own.device_type, init_scale=2.0**24, enabled=own.name == "fp16")
+
+    told = numbers(side_of(prepared_for(task_of(bars))), 5)
+    monkeypatch.setattr(Precision, "scaler", overflowing)
+    found = numbers(side_of(prepared_for(task_of(bars, precision="fp16"))), 5)
+    assert compared(found, told, agreeing.TOLERANCES["fp16"], 5).gradient_error < 1e-2
