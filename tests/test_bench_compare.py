@@ -254,3 +254,22 @@ def test_a_loaded_machine_says_so() -> None:
 )
 def test_times_are_said_as_people_do(seconds: float, said: str) -> None:
     assert time_said(seconds) == said
+
+
+def test_what_others_took_of_the_cores_may_explain_a_difference() -> None:
+    def sitting(factor: float, busy: float) -> Result:
+        found = gathered(FP32, [factor * value for value in STEADY])
+        found.processes = [
+            process.model_copy(
+                update={"after": conditions(process.after.clock, busy_seconds=process.after.clock + 5 * busy)}
+            )
+            for process in found.processes
+        ]
+        return made([found])
+
+    def verdict(a: Result, b: Result) -> str:
+        return compare([a, b], ["a", "b"]).rows[0].ratio.verdict
+
+    assert verdict(sitting(1, 0), sitting(1.5, 0)) == "slower"
+    assert verdict(sitting(1, 1.0), sitting(1.5, 1.0)) == "slower"  # both alike
+    assert verdict(sitting(1, 0), sitting(1.5, 1.0)) == "no significant difference"  # one of two cores was taken

@@ -5,15 +5,18 @@ Nothing here needs torch. The first result is what the others are compared with.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from genlab.bench.contention import others_cores
 from genlab.bench.result import BenchError, Cell, Combination, Result
 from genlab.bench.statistics import Ratio, ratio_of
 from genlab.difference import said, variations
 from genlab.tree import Json
 
+QUIET = 0.05  # share of the cores that others use on a machine that is left alone, daemons and the rest
 LONG = 80  # characters of a value that are shown side by side
 
 
@@ -76,7 +79,7 @@ def compare(results: Sequence[Result], names: Sequence[str], *, anyway: bool = F
     if not same and not anyway:
         raise BenchError(_recipes_differ(results, names))
     rows = [
-        Row(cell.combination, number, cell, other, ratio_of(seconds_of(cell), seconds_of(other)))
+        Row(cell.combination, number, cell, other, _ratio(first, cell, result, other))
         for cell in first.cells
         for number, result in enumerate(others, start=1)
         if (other := result.cell(cell.combination)) is not None and seconds_of(cell) and seconds_of(other)
@@ -91,6 +94,20 @@ def compare(results: Sequence[Result], names: Sequence[str], *, anyway: bool = F
 def seconds_of(cell: Cell) -> list[float]:
     """Return what each process of a cell takes for a call: the median of its windows, in order of time."""
     return [median(process.windows) for process in cell.processes if process.windows]
+
+
+def _ratio(first: Result, cell: Cell, result: Result, other: Cell) -> Ratio:
+    """Form a ratio; what others took of the cores, more in one sitting than in the other, may explain a part."""
+    allowance = abs(_busy(first, cell) - _busy(result, other))
+    return ratio_of(seconds_of(cell), seconds_of(other), allowance=allowance)
+
+
+def _busy(result: Result, cell: Cell) -> float:
+    """Return the logarithm of how many times as long a cell takes if it had only the cores that others left."""
+    known = [others_cores(process.before, process.after) for process in cell.processes]
+    taken = [cores for cores in known if cores is not None]
+    share = median(taken) / len(result.environment.processor.usable) if taken else 0.0
+    return 0.0 if share < QUIET else -math.log(1 - min(share, 0.9))
 
 
 def _recipes_differ(results: Sequence[Result], names: Sequence[str]) -> str:

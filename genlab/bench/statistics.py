@@ -83,17 +83,18 @@ def drift_of(values: Sequence[float]) -> float:
     return float(abs(np.median(sample[:half]) - np.median(sample[-half:])))
 
 
-def ratio_of(before: Sequence[float], after: Sequence[float]) -> Ratio:
+def ratio_of(before: Sequence[float], after: Sequence[float], *, allowance: float = 0.0) -> Ratio:
     """Return how many times as long ``after`` takes as ``before``: seconds of each process, in order of time.
 
-    Raises ``ValueError`` if a side is empty.
+    allowance: widens the interval further, a logarithm: what else happened may explain so much. Raises
+    ``ValueError`` if a side is empty.
     """
     if not before or not after:
         raise ValueError("no values")
     a, b = (np.log(np.asarray(side, dtype=np.float64)) for side in (before, after))
     middle = float(np.median(b) - np.median(a))
     low, high = _interval(_medians(b, 1) - _medians(a, 2), LEVEL)
-    drift = drift_of(before) + drift_of(after)
+    drift = drift_of(before) + drift_of(after) + allowance
     low, high = min(low, middle) - drift, max(high, middle) + drift
     verdict = _verdict(a, b, middle, low, high)
     return Ratio(float(np.exp(middle)), float(np.exp(low)), float(np.exp(high)), verdict)

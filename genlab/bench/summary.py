@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from genlab.bench.accelerators import THROTTLED
+from genlab.bench.contention import others_cores, rate_of
 from genlab.bench.environment import Conditions
 from genlab.bench.result import Agreement, Cell, Combination, Estimate, Peaks, Process
 from genlab.bench.roofline import placed
@@ -103,7 +104,7 @@ def warnings_of(before: Conditions, cells: Sequence[Cell], cores: int) -> list[s
     others = [value for pair in pairs if (value := others_cores(*pair)) is not None]
     if others and median(others) > OTHERS:
         said.append(f"others used {median(others):.1f} cores while a process measured (median)")
-    stolen = [_rate(a.stolen_seconds, b.stolen_seconds, a, b) for a, b in pairs]
+    stolen = [rate_of(a.stolen_seconds, b.stolen_seconds, a, b) for a, b in pairs]
     shares = [value / cores for value in stolen if value is not None]
     if shares and median(shares) > STOLEN:
         said.append(f"a hypervisor took {median(shares):.0%} of the cores' time (median)")
@@ -119,18 +120,6 @@ def warnings_of(before: Conditions, cells: Sequence[Cell], cores: int) -> list[s
             f"throttled: {hot} of {len(pairs)} processes met a core or accelerator slowed for heat or power"
         )
     return said
-
-
-def others_cores(before: Conditions, after: Conditions) -> float | None:
-    """Return how many cores others used between two moments of one process; None if the system does not tell."""
-    busy = _rate(before.busy_seconds, after.busy_seconds, before, after)
-    own = _rate(before.own_seconds, after.own_seconds, before, after)
-    return None if busy is None or own is None else max(0.0, busy - own)
-
-
-def _rate(first: float | None, last: float | None, before: Conditions, after: Conditions) -> float | None:
-    passed = after.clock - before.clock
-    return None if first is None or last is None or passed <= 0 else (last - first) / passed
 
 
 def _more(first: float | None, last: float | None) -> bool:
