@@ -64,6 +64,8 @@ def combinations(found: Found, path: Path) -> str:
     devices = [each["name"] for each in environment["accelerators"]]
     usable, model = len(environment["processor"]["usable"]), environment["processor"]["model"]
     on = " and ".join([f"{usable} cores of {model}", *devices])
+    threads = environment["software"]["threads"]
+    on += f", {threads} thread{'s' * (threads != 1)}"
     lines = [
         f"Ways to run `{found['recipe']['name']}` on {on} (`{path.relative_to(ROOT)}`):",
         "",

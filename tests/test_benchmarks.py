@@ -8,12 +8,14 @@ import re
 from pathlib import Path
 from types import ModuleType
 
+import jsonschema
 import pytest
 
 from genlab.bench.result import read_result
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
+SCHEMA = ROOT / "docs" / "bench-result.schema.json"
 PEERS = sorted(RESULTS.glob("peers-*.json"))
 
 
@@ -61,6 +63,7 @@ def test_peers_have_as_many_parameters_and_learn_the_same(path: Path) -> None:
 def test_every_committed_result_of_bench_is_whole() -> None:
     for path in sorted(RESULTS.glob("bench/*.json")):
         result = read_result(path)
+        jsonschema.validate(json.loads(path.read_text()), json.loads(SCHEMA.read_text()))
         assert result.ended != "interrupted"
         assert all(cell.agreement is not None for cell in result.cells if cell.combination.what == "train")
 
