@@ -47,7 +47,7 @@ traceback of an error; --no-plugins, anywhere, leaves installed plugins alone.
 \b
 Exit codes:
   0    done
-  1    training failed, or `doctor` found a problem
+  1    training failed, `doctor` found a problem, or a bench is too slow
   2    a mistake in the input: what and where is on standard error
   130  interrupted by Ctrl-C; 143 by SIGTERM"""
 
