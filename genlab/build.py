@@ -110,7 +110,7 @@ def build_search(spec: PartSpec, space: Space, folder: Path, seed: int, registry
 def build_part(kind: str, spec: PartSpec, positional: tuple[Any, ...], registry: Registry) -> Any:
     """Build a part, and first those nested in it, from what the framework gives and a recipe's options.
 
-    Raises ``PartError`` naming it if it raises anything but a ``GenlabError``.
+    Raises ``PartError`` naming it if it raises anything but a ``GenlabError``, or calls ``sys.exit``.
     """
     part = registry.get(kind, spec.use)
     options = part.parse(spec.options)
@@ -120,6 +120,9 @@ def build_part(kind: str, spec: PartSpec, positional: tuple[Any, ...], registry:
         return part.cls(*positional, **options)
     except GenlabError:
         raise
+    except SystemExit as error:
+        said = f"it called sys.exit({error.code!r})"
+        raise PartError(f"{kind} {part.name!r} of {part.distribution} cannot be built: {said}", kind) from error
     except Exception as error:
         # ValueErrors are addressed to whoever wrote the recipe; of others the type is half of what they say.
         said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"

@@ -16,6 +16,7 @@ from genlab.data import Batches, fits, read_split
 from genlab.device import Device, resolve
 from genlab.environment import capture
 from genlab.errors import RecipeError
+from genlab.exits import answering
 from genlab.interfaces import DataSource, Examples, Objective, Schedule, Terms
 from genlab.model import LatentModel
 from genlab.owners import owners
@@ -50,7 +51,7 @@ def prepare(recipe: Recipe, device: str, *, tree: Node, command: str) -> Prepare
 
     tree: the recipe as it is written, for messages. command: what makes this run, for the records.
     """
-    with blaming(tree):
+    with blaming(tree), answering():
         return _prepare(recipe, device, tree, command)
 
 

@@ -28,6 +28,7 @@ from genlab.build import (
 from genlab.contract import BATCH, blamed, check_objective, check_pass, check_probabilities
 from genlab.device import Device, resolve
 from genlab.errors import PartError
+from genlab.exits import answering
 from genlab.interfaces import DataSource, Objective, Schedule, Terms
 from genlab.model import LatentModel
 from genlab.opening import Opened
@@ -59,7 +60,7 @@ def rehearse(opened: Opened, registry: Registry) -> Rehearsal:
     Raises ``GenlabError`` naming the parts that disagree, or the one that fails, with its place in the recipe.
     """
     start = time.monotonic()
-    with blaming(opened.tree):
+    with blaming(opened.tree), answering():
         parameters, warnings = _rehearse(opened, registry)
     return Rehearsal(opened.recipe, parameters, time.monotonic() - start, tuple(warnings))
 

@@ -15,8 +15,9 @@ import torch
 
 from genlab.assembly import choose_runner, new_state
 from genlab.build import build_trackers
-from genlab.errors import DeviceError, GenlabError, Interrupted
+from genlab.errors import DeviceError, GenlabError, Interrupted, TrainingError
 from genlab.evaluate import active_units, evaluate
+from genlab.exits import exit_of_part
 from genlab.keeper import Keeper, best_of
 from genlab.model import LatentModel
 from genlab.plugins import installed
@@ -207,7 +208,11 @@ def accounted_for(directory: RunDirectory, stop: StopRequest) -> Iterator[None]:
         _end(directory, "interrupted", "interrupted")
         raise Interrupted(f"interrupted; {_kept(directory)}", stop.signal or signal.SIGINT) from None
     except BaseException as error:
-        _end(directory, "failed", str(error).partition("\n")[0])
+        exited = exit_of_part(error) if isinstance(error, SystemExit) else ""
+        reason = exited or (f"sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error))
+        _end(directory, "failed", reason.partition("\n")[0])
+        if exited:
+            raise TrainingError(f"{exited}\n{_kept(directory)}") from error
         if isinstance(error, torch.OutOfMemoryError):
             raise DeviceError(f"{OUT_OF_MEMORY}\n{_kept(directory)}") from error
         if isinstance(error, RuntimeError) and "deterministic" in str(error):

@@ -48,6 +48,7 @@ LAYERS = [
     {"contract"},
     {"model", "registry"},
     {"plugins", "summary"},
+    {"exits"},
     {"inspection"},
     {"parts", "data", "plots"},
     {"evaluate"},

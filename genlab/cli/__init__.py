@@ -38,6 +38,7 @@ from genlab.cli.added import Commands, UsageError
 from genlab.cli.arguments import PluginFiles
 from genlab.cli.streams import divert, forgive_encodings
 from genlab.errors import GenlabError
+from genlab.exits import answering
 from genlab.selection import select, select_none
 
 EPILOG = """\b
@@ -122,7 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _show_progress_messages()
     select()  # whatever an earlier command line of this process chose
     try:
-        code = app(_in_front(given), prog_name="genlab", standalone_mode=False)
+        with answering():
+            code = app(_in_front(given), prog_name="genlab", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()  # here, where a full disk can be told
         sys.exit(code or 0)
