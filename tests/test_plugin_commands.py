@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from genlab.cli import main
+from genlab.errors import GenlabError
 from tests.sites import COMMAND, PART, Site
 
 Captured = pytest.CaptureFixture[str]
@@ -123,6 +124,54 @@ def test_a_plugin_whose_commands_are_broken_keeps_its_parts(site: Site, bars: Pa
         + "@genlab.hookimpl\ndef genlab_commands(app):\n    raise ValueError\n",
     )
     assert said(["show", str(bars), "encoder=made"], capsys)[0] == 0
+
+
+ENDS = {
+    "fails": ("RuntimeError('in\\nside')", 1, "error: plugin a-plugin, command hello: RuntimeError: in side; "),
+    "finds no file": ("FileNotFoundError(2, 'No such', 'x')", 1, "error: plugin a-plugin, command hello: FileN"),
+    "names a mistake": ("genlab.GenlabError('no such')", 2, "error: no such\n"),
+    "refuses a word": ("typer.BadParameter('not so')", 2, "error: invalid value: not so; see genlab hello "),
+    "is done": ("typer.Exit(4)", 4, ""),
+    "is given up": ("typer.Abort()", 130, "interrupted\n"),
+    "is interrupted": ("KeyboardInterrupt", 130, ""),
+    "exits": ("SystemExit(5)", 5, ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("raised", "code", "says"), ENDS.values(), ids=ENDS.keys())
+@pytest.mark.parametrize("called", ["hello", "a-plugin:hello"])
+def test_a_command_that_fails_is_told_as_its_plugins(
+    raised: str, code: int, says: str, called: str, site: Site, capsys: Captured
+) -> None:
+    site.add("a-plugin", f"import typer\n{COMMAND.format(name='hello')}        raise {raised}\n")
+    ended, _, err = said([called], capsys)
+    assert ended == code
+    assert err.replace(called, "hello").startswith(says)
+    assert bool(err) == bool(says)
+    assert err.count("\n") <= 1
+    if says.startswith("error: plugin"):
+        assert err.endswith("; --debug shows the traceback\n")
+
+
+def test_a_command_in_a_group_that_fails_shows_its_traceback_if_asked(site: Site, capsys: Captured) -> None:
+    site.add(
+        "a-plugin",
+        """
+        import genlab, typer
+        group = typer.Typer()
+        group.callback()(lambda: None)
+        @group.command("in")
+        def inside(): raise KeyError("deep")
+        @genlab.hookimpl
+        def genlab_commands(app):
+            app.add_typer(group, name="group")
+        """,
+    )
+    words = "error: plugin a-plugin, command group: KeyError: 'deep'; --debug shows the traceback\n"
+    assert said(["group", "in"], capsys) == (1, "", words)
+    with pytest.raises(GenlabError, match="command group") as caught:
+        main(["group", "in", "--debug"])
+    assert isinstance(caught.value.__cause__, KeyError)
 
 
 def test_genlabs_own_command_cannot_be_taken(site: Site, capsys: Captured) -> None:

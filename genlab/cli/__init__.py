@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import re
 import sys
@@ -36,7 +35,7 @@ from genlab.cli import (
 )
 from genlab.cli.added import Commands, UsageError
 from genlab.cli.arguments import PluginFiles
-from genlab.cli.streams import divert, forgive_encodings
+from genlab.cli.streams import UNWRITABLE, divert, forgive_encodings
 from genlab.errors import GenlabError
 from genlab.exits import answering
 from genlab.selection import select, select_none
@@ -143,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         divert(sys.stdout)
         sys.exit(0)
     except OSError as error:
-        if debug or error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF):
+        if debug or error.errno not in UNWRITABLE:
             raise
         divert(sys.stdout)
         typer.echo(f"error: standard output cannot be written ({error.strerror})", err=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from genlab.cli.streams import UNWRITABLE
 from genlab.errors import GenlabError, PluginError
 from genlab.glance import Glance, glance
 from genlab.selection import Selection, selected
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 HOOK = "genlab_commands"
 UsageError: type[Any] = typer.BadParameter.__bases__[0]  # which typer does not export
+CommandLineError: type[Any] = typer.BadParameter.__mro__[2]  # nor this, what is said to whoever types
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,41 @@ class _Added(TyperCommand):
                 f"plugin {source.distribution} has no command {self.real!r}; {suggest(self.real, known)}"
                 f"it has {', '.join(known) or 'none'}"
             )
-        return commands[self.real].make_context(info_name, args, parent, **extra)
+        found = commands[self.real]
+        self.run = _guarded(source.distribution, self.real, found.invoke)
+        begin = _guarded(source.distribution, self.real, found.make_context)
+        context = begin(info_name, args, parent, **extra)
+        context.command = self  # which is asked to run it
+        return context
+
+    def invoke(self, ctx: Any) -> Any:
+        return self.run(ctx)
+
+
+class CommandError(GenlabError):
+    """A plugin's command that failed by a defect of its own."""
+
+    exit_code = 1
+
+
+def _guarded(distribution: str, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``call`` with a plugin's defects told as its own; what it says to the user passes."""
+
+    def guarded(*given: Any, **options: Any) -> Any:
+        try:
+            return call(*given, **options)
+        except (GenlabError, CommandLineError, typer.Exit, typer.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in UNWRITABLE:
+                raise
+            from genlab.plugins import cause_of
+
+            raise CommandError(
+                f"plugin {distribution}, command {name}: {cause_of(error)}; --debug shows the traceback"
+            ) from error
+
+    return guarded
 
 
 @dataclass(frozen=True)

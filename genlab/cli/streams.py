@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
 from contextlib import suppress
 from typing import TextIO
+
+UNWRITABLE = (errno.ENOSPC, errno.EIO, errno.EBADF)
+"""What a standard output fails with that can take no more."""
 
 
 def forgive_encodings() -> None:
