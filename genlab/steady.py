@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import random
+import signal
+import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
 from genlab.errors import PluginError
+from genlab.folders import VARIABLES
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,18 @@ class _Setting:
 def _set_device(device: torch.device) -> None:
     # None is what nobody chose, which is read as the CPU.
     torch.set_default_device(None if device == torch.device("cpu") else device)
+
+
+def _set_variable(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
+
+
+def _set_handler(number: signal.Signals, handler: Any) -> None:
+    if handler is not None:  # one that is not Python's cannot be put back
+        signal.signal(number, handler)
 
 
 _SETTINGS = (
@@ -57,6 +74,27 @@ _SETTINGS = (
         "recipes have train.precision",
     ),
     _Setting("the working directory", os.getcwd, os.chdir, "begin paths with Path(__file__).parent"),
+    _Setting(
+        "Python's recursion limit", sys.getrecursionlimit, sys.setrecursionlimit, "raise it where it is needed"
+    ),
+    *(
+        _Setting(
+            f"what {number.name} does",
+            partial(signal.getsignal, number),
+            partial(_set_handler, number),
+            "that is how a run is stopped",
+        )
+        for number in (signal.SIGINT, signal.SIGTERM)
+    ),
+    *(
+        _Setting(
+            f"the variable {name}",
+            partial(os.environ.get, name),
+            partial(_set_variable, name),
+            "it is the user's",
+        )
+        for name in VARIABLES
+    ),
 )
 
 
@@ -64,15 +102,17 @@ _SETTINGS = (
 def unchanged() -> Iterator[None]:
     """Put back what a block changes for the whole process, random states included.
 
-    Raises ``PluginError`` naming the first setting that was changed. Random states and the number of threads are
-    put back in silence: who seeds means no harm, and some libraries choose threads when they are imported.
+    Raises ``PluginError`` naming the first setting that was changed. Random states, the number of threads
+    and the filters of warnings are put back in silence: who seeds means no harm, and some libraries choose the
+    others when they are imported.
     """
     before = [(setting, setting.read()) for setting in _SETTINGS]
     state, drawn, numpy_state = random.getstate(), torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
     threads = torch.get_num_threads()
     changed: list[str] = []
     try:
-        yield
+        with warnings.catch_warnings():
+            yield
     finally:
         random.setstate(state)
         torch.set_rng_state(drawn)
@@ -82,6 +122,10 @@ def unchanged() -> Iterator[None]:
         for setting, value in before:
             if (now := setting.read()) != value:
                 setting.write(value)
-                changed.append(f"it changed {setting.name} to {now}, for everybody; {setting.remedy}")
+                changed.append(f"it changed {setting.name} to {_said(now)}, for everybody; {setting.remedy}")
     if changed:
         raise PluginError(changed[0])
+
+
+def _said(value: object) -> object:
+    return value.name if isinstance(value, signal.Handlers) else getattr(value, "__name__", value)

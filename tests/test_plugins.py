@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import sys
+import warnings
 from importlib import metadata
 from pathlib import Path
 
@@ -140,6 +143,26 @@ BROKEN = {
         "import os\nos.chdir('/')\n" + REGISTER.format(name="made"),
         "it changed the working directory to /, for everybody",
     ),
+    "chooses the folder of runs": (
+        "import os\nos.environ['GENLAB_RUNS'] = '/theirs'\n" + REGISTER.format(name="made"),
+        "it changed the variable GENLAB_RUNS to /theirs, for everybody; it is the user's",
+    ),
+    "takes a variable away": (
+        "import os\nos.environ.pop('GENLAB_STATE')\n" + REGISTER.format(name="made"),
+        "it changed the variable GENLAB_STATE to None, for everybody",
+    ),
+    "wants to go deeper": (
+        "import sys\nsys.setrecursionlimit(54_321)\n" + REGISTER.format(name="made"),
+        "it changed Python's recursion limit to 54321, for everybody",
+    ),
+    "hears no Ctrl-C": (
+        "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n" + REGISTER.format(name="made"),
+        "it changed what SIGINT does to SIG_IGN, for everybody; that is how a run is stopped",
+    ),
+    "takes SIGTERM for itself": (
+        "import signal\ndef mine(*_): pass\nsignal.signal(signal.SIGTERM, mine)\n" + REGISTER.format(name="made"),
+        "it changed what SIGTERM does to mine, for everybody",
+    ),
     "calls itself without end": ("def f():\n    f()\nf()", "RecursionError"),
     "is no text": ("x = 1\0", "SyntaxError: source code string cannot contain null bytes"),
     "takes the outputs away": (
@@ -179,7 +202,7 @@ BROKEN = {
 def test_a_broken_plugin_leaves_nothing_behind_and_everything_else_works(
     code: str, cause: str, site: Site
 ) -> None:
-    here = Path.cwd()
+    here, before = Path.cwd(), standing()
     site.add("a-plugin", code)
     site.add("z-plugin", REGISTER.format(name="good"))
     plugins = site.load()
@@ -198,6 +221,13 @@ def test_a_broken_plugin_leaves_nothing_behind_and_everything_else_works(
     assert not torch.is_anomaly_enabled()
     assert torch.get_float32_matmul_precision() == "highest"
     assert Path.cwd() == here
+    assert standing() == before
+
+
+def standing() -> tuple[object, ...]:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    variables = {name: value for name, value in os.environ.items() if name.startswith("GENLAB_")}
+    return variables, sys.getrecursionlimit(), handlers
 
 
 @pytest.mark.parametrize(("code", "cause"), BROKEN.values(), ids=BROKEN.keys())
@@ -318,6 +348,22 @@ def test_threads_and_random_states_are_put_back_in_silence(site: Site) -> None:
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), drawn)
     assert np.array_equal(np.random.get_state()[1], numbers[1])  # noqa: NPY002
+
+
+def test_filters_of_warnings_are_put_back_in_silence(site: Site) -> None:
+    before = list(warnings.filters)
+    site.add("a-plugin", "import warnings\nwarnings.simplefilter('ignore')\n" + REGISTER.format(name="made"))
+    assert site.load().failures == ()
+    assert warnings.filters == before
+    with pytest.raises(UserWarning, match="seen"):
+        warnings.warn("seen", stacklevel=1)
+
+
+def test_a_variable_of_a_library_may_be_set(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("A_LIBRARY", raising=False)
+    site.add("a-plugin", "import os\nos.environ['A_LIBRARY'] = 'on'\n" + REGISTER.format(name="made"))
+    assert site.load().failures == ()
+    assert os.environ.pop("A_LIBRARY") == "on"
 
 
 def test_a_recipe_that_needs_a_broken_plugin_fails_with_its_cause(site: Site) -> None:
