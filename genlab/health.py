@@ -16,15 +16,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import genlab
 from genlab import folders
 from genlab.api import API_VERSION
 from genlab.errors import GenlabError
-
-if TYPE_CHECKING:
-    from genlab.plugins import Plugins
 
 Level = Literal["ok", "warning", "problem"]
 
@@ -133,40 +130,16 @@ def _plugins() -> Iterator[Finding]:
         yield Finding(f"{clash.kind} {clash.name}", str(clash), "ok" if clash.hidden else "warning")
 
 
-def _recipes() -> Iterator[Finding]:
+def _shipped() -> Iterator[Finding]:
     from genlab.plugins import examined
+    from genlab.shipped import closed, shipped_clashes
 
-    for recipe in closed_recipes(examined()):
-        remedy = f"report it to {recipe.distribution}, unless a plugin that it needs is missing"
-        yield Finding(f"recipe {recipe.name}", recipe.said, "warning", remedy)
-
-
-@dataclass(frozen=True)
-class ClosedRecipe:
-    """A recipe that a plugin ships and that cannot be opened here. cause: the first thing that is wrong."""
-
-    name: str
-    distribution: str
-    cause: str
-
-    @property
-    def said(self) -> str:
-        """What is wrong, in one line."""
-        return f"shipped by {self.distribution}, cannot be opened: {self.cause}"
-
-
-def closed_recipes(plugins: Plugins) -> Iterator[ClosedRecipe]:
-    """Yield the recipes of plugins that do not open. genlab's own may need plugins that nobody has to have."""
-    from genlab.opening import open_recipe
-    from genlab.registry import OWN
-
-    for distribution, folder in plugins.recipe_folders:
-        for path in sorted(folder.glob("*.yaml")) if distribution != OWN else ():
-            try:
-                open_recipe(path, registry=plugins.registry)
-            except GenlabError as error:
-                first = str(error).partition("\n")[0].removeprefix(f"{path}:")
-                yield ClosedRecipe(path.stem, distribution, f"{path.name}:{first}")
+    plugins = examined()
+    for one in closed(plugins):
+        remedy = f"report it to {one.distribution}, unless a plugin that it needs is missing"
+        yield Finding(f"{one.kind} {one.name}", one.said, "warning", remedy)
+    for clash in shipped_clashes(plugins):
+        yield Finding(f"{clash.kind} {clash.name}", str(clash), "ok" if clash.hidden else "warning")
 
 
 def _data() -> Iterator[Finding]:
@@ -248,7 +221,7 @@ _EXAMINATIONS: dict[str, Callable[[], Iterator[Finding]]] = {
     "devices": _devices,
     "threads": _threads,
     "plugins": _plugins,
-    "recipes": _recipes,
+    "recipes and models": _shipped,
     "data": _data,
     "folders": _folders,
     "terminal": _terminal,

@@ -13,7 +13,7 @@ from genlab.catalogue import Entry, catalogue
 from genlab.docstrings import option_meanings
 from genlab.errors import PluginError
 from genlab.plugins import Failure, Plugins
-from genlab.registry import OWN, Part, Registry
+from genlab.registry import KINDS, OWN, Part, Registry
 from genlab.wording import Allowed, suggest
 
 
@@ -70,7 +70,10 @@ def inspect(name: str, plugins: Plugins) -> Inspected:
 
 @dataclass(frozen=True)
 class Clash:
-    """A name that parts of several distributions have. hidden: the bare name means genlab's own."""
+    """A name that several distributions have for a part, ``"recipe"``, ``"model"`` or ``"command"``.
+
+    hidden: the bare name means genlab's own.
+    """
 
     kind: str
     name: str
@@ -79,10 +82,14 @@ class Clash:
 
     def __str__(self) -> str:
         others = [name for name in self.distributions if name != OWN]
-        choices = " or ".join(f"{name}:{self.name}" for name in others)
+        begin, between = {"recipe": ("", "/"), "model": ("", "/"), "command": ("genlab ", ":")}.get(
+            self.kind, ("", ":")
+        )
+        choices = " or ".join(f"{begin}{name}{between}{self.name}" for name in others)
+        write = "a recipe writes" if self.kind in KINDS else "write"
         if self.hidden:
             return f"{self.kind} {self.name!r} is genlab's own; write {choices} for that of {', '.join(others)}"
-        return f"{self.kind} {self.name!r} is brought by {', '.join(others)}; a recipe writes {choices}"
+        return f"{self.kind} {self.name!r} is brought by {', '.join(others)}; {write} {choices}"
 
 
 def clashes(registry: Registry) -> list[Clash]:

@@ -158,6 +158,28 @@ def load_bundle(folder: Path, device: str = "auto", plugins: Plugins | None = No
     from safetensors import SafetensorError
     from safetensors.torch import load as from_bytes
 
+    config, metrics, weights = _whole(folder)
+    plugins = plugins or installed()
+    where = resolve(device)
+    recipe = _recipe(config, folder, plugins)
+    model = build_model(recipe, config.x_shape, plugins.registry)
+    try:
+        model.load_state_dict(from_bytes(weights))
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).partition("\n")[2].strip().partition("\n")[0] or str(error)
+        raise ModelError(f"{folder / WEIGHTS}: does not fit the recipe's parts: {reason}") from None
+    model.metrics = metrics.metrics
+    where.place(model)
+    return model.eval()
+
+
+def check_bundle(folder: Path, plugins: Plugins) -> None:
+    """Raise what ``load_bundle`` would, as far as it is known without building the model."""
+    _recipe(_whole(folder)[0], folder, plugins)
+
+
+def _whole(folder: Path) -> tuple[Config, Metrics, bytes]:
+    """Read the files of a bundle; raise ``ModelError`` if they are not what was written."""
     config = _parse(Config, folder / CONFIG)
     if config.format > FORMAT:
         raise ModelError(
@@ -174,18 +196,7 @@ def load_bundle(folder: Path, device: str = "auto", plugins: Plugins | None = No
     if hashlib.sha256(weights).hexdigest() != config.weights_sha256:
         raise ModelError(f"{folder / WEIGHTS}: altered since it was written (SHA-256); copy the bundle again")
 
-    plugins = plugins or installed()
-    where = resolve(device)
-    recipe = _recipe(config, folder, plugins)
-    model = build_model(recipe, config.x_shape, plugins.registry)
-    try:
-        model.load_state_dict(from_bytes(weights))
-    except (SafetensorError, RuntimeError) as error:
-        reason = str(error).partition("\n")[2].strip().partition("\n")[0] or str(error)
-        raise ModelError(f"{folder / WEIGHTS}: does not fit the recipe's parts: {reason}") from None
-    model.metrics = metrics.metrics
-    where.place(model)
-    return model.eval()
+    return config, metrics, weights
 
 
 def _recipe(config: Config, folder: Path, plugins: Plugins) -> Recipe:

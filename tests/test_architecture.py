@@ -56,7 +56,7 @@ LAYERS = [
     {"recipe", "owners", "environment", "lock"},
     {"overrides", "resolving", "opening"},
     {"build", "blame", "runs", "schema"},
-    {"store", "prepare", "rehearsal", "health", "drafts", "placing", "scaffold"},
+    {"store", "prepare", "rehearsal", "shipped", "health", "drafts", "placing", "scaffold"},
     {"card", "assembly", "difference", "finding"},
     {"digest"},
     {"comparison", "housekeeping"},

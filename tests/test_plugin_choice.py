@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from genlab.plugins import installed
 from genlab.runs import RunDirectory
 from genlab.schema import recipe_schema
 from genlab.store import find, read_config
-from tests.sites import PART, REGISTER, Site
+from tests.sites import COMMAND, PART, REGISTER, Site
 
 Captured = pytest.CaptureFixture[str]
 ONE = {"train.epochs": 1, "data.examples": 60}
@@ -157,7 +159,65 @@ def genlab_register(register):
         open_recipe(bars, {"encoder": {"use": "outer", "base": "made"}})
 
 
-def test_two_plugins_that_ship_a_model_of_one_name(site: Site, bars: Path, tmp_path: Path) -> None:
+def notes(capsys: Captured) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(["plugins", "doctor"])
+    assert not ended.value.code
+    return capsys.readouterr().out
+
+
+def test_the_doctor_notes_recipes_and_commands_of_one_name(site: Site, tmp_path: Path, capsys: Captured) -> None:
+    for dist, command in {"a-plugin": "hello", "b-plugin": "hello", "c-plugin": "ls"}.items():
+        (tmp_path / dist).mkdir()
+        for name in ("theirs", "bars") if dist == "a-plugin" else ("theirs",):
+            (tmp_path / dist / f"{name}.yaml").write_text("extends: genlab/bars\n")
+        hook = f"@genlab.hookimpl\ndef genlab_recipes():\n    return {str(tmp_path / dist)!r}\n"
+        site.add(dist, COMMAND.format(name=command) + hook)
+    out = notes(capsys)
+    assert "note: recipe 'theirs' is brought by a-plugin, b-plugin, c-plugin; write a-plugin/theirs or b-pl" in out
+    assert "note: recipe 'bars' is genlab's own; write a-plugin/bars for that of a-plugin\n" in out
+    assert "note: command 'hello' is brought by a-plugin, b-plugin; write genlab a-plugin:hello or genlab b" in out
+    assert "note: command 'ls' is genlab's own; write genlab c-plugin:ls for that of c-plugin\n" in out
+    assert "cannot be opened" not in out
+    with pytest.raises(SystemExit):
+        main(["doctor"])
+    out = capsys.readouterr().out
+    for what in ("recipe theirs", "command hello", "recipe bars", "command ls"):
+        assert what in out
+
+
+@pytest.mark.parametrize(
+    ("spoil", "cause"),
+    [
+        (lambda bundle: (bundle / "config.json").unlink(), "config.json: missing; a bundle holds config.json"),
+        (lambda bundle: (bundle / "model.safetensors").write_bytes(b"x"), "model.safetensors: truncated or alter"),
+        (lambda bundle: (bundle / "metrics.json").write_text("{"), "metrics.json: damaged"),
+        (lambda bundle: None, ""),
+    ],
+    ids=["no config", "truncated", "damaged", "sound"],
+)
+def test_both_doctors_name_a_model_that_a_plugin_ships_and_that_does_not_open(
+    spoil: Callable[[Path], object], cause: str, site: Site, bars: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    run = genlab.run(bars, ONE, plots=False)
+    bundle = tmp_path / "models" / "digits"
+    shutil.copytree(run.directory / "model", bundle)
+    spoil(bundle)
+    hook = f"import genlab\n@genlab.hookimpl\ndef genlab_models():\n    return {str(bundle.parent)!r}\n"
+    site.add("a-plugin", hook)
+    out = notes(capsys)
+    note = f"note: model 'digits', shipped by a-plugin, cannot be opened: {cause}"
+    assert (note in out) == bool(cause)
+    assert ("digits" in out) == bool(cause)
+    with pytest.raises(SystemExit):
+        main(["doctor"])
+    assert ("shipped by a-plugin, cannot be opened" in capsys.readouterr().out) == bool(cause)
+
+
+def test_two_plugins_that_ship_a_model_of_one_name(
+    site: Site, bars: Path, tmp_path: Path, capsys: Captured
+) -> None:
     run = genlab.run(bars, ONE, plots=False)
     for dist in ("a-plugin", "b-plugin"):
         (tmp_path / dist / "shared").mkdir(parents=True)
@@ -165,6 +225,9 @@ def test_two_plugins_that_ship_a_model_of_one_name(site: Site, bars: Path, tmp_p
             (tmp_path / dist / "shared" / path.name).write_bytes(path.read_bytes())
         hook = f"import genlab\n@genlab.hookimpl\ndef genlab_models():\n    return {str(tmp_path / dist)!r}\n"
         site.add(dist, hook)
+    assert "note: model 'shared' is brought by a-plugin, b-plugin; write a-plugin/shared or b-plugin/s" in notes(
+        capsys
+    )
     with pytest.raises(ModelError, match=r"several plugins ship .* say a-plugin/shared or b-plugin/shared"):
         find("shared")
     assert find("b-plugin/shared").folder == tmp_path / "b-plugin" / "shared"

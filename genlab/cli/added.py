@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, partial
@@ -24,6 +25,8 @@ from genlab.selection import Selection, selected
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from genlab.inspection import Clash
 
 HOOK = "genlab_commands"
 UsageError: type[Any] = typer.BadParameter.__bases__[0]  # which typer does not export
@@ -169,6 +172,26 @@ def examine(failed: Collection[str]) -> Iterator[BrokenCommands]:
         except PluginError as error:
             text = "".join(traceback.format_exception(error.__cause__ or error))
             yield BrokenCommands(source.distribution, str(error).partition("; see `genlab")[0], text)
+
+
+def command_clashes(context: typer.Context) -> list[Clash]:
+    """Return the names that commands of several plugins have, or that genlab's own commands hide."""
+    root = context.find_root()
+    assert isinstance(root.command, TyperGroup)
+    own = TyperGroup.list_commands(root.command, root)
+    owners: dict[str, list[str]] = {}
+    for source in _sources():
+        names = dict.fromkeys(source.commands)
+        with suppress(GenlabError):  # which ``examine`` tells
+            names |= dict.fromkeys(source.group().commands)
+        for name in names:
+            owners.setdefault(name, []).append(source.distribution)
+    several = {name: tuple(dists) for name, dists in owners.items() if name in own or len(dists) > 1}
+    if not several:
+        return []  # known without torch, which may be what is broken
+    from genlab.inspection import Clash
+
+    return [Clash("command", name, dists, name in own) for name, dists in several.items()]
 
 
 def _names() -> list[str]:

@@ -10,7 +10,7 @@ import typer
 from genlab.cli.arguments import AsJson
 
 
-def command(json: AsJson = False) -> None:
+def command(context: typer.Context, json: AsJson = False) -> None:
     """Look at this installation and machine, for a bug report.
 
     Versions, devices, plugins, data sets, folders, terminal and environment variables, one line each. Nothing is
@@ -27,6 +27,10 @@ def command(json: AsJson = False) -> None:
     failed = {f.about.removeprefix("plugin ") for f in findings if f.level == "problem"}
     findings += [
         Finding(f"plugin {one.distribution}", one.cause, "problem", remedy) for one in added.examine(failed)
+    ]
+    findings += [
+        Finding(f"command {clash.name}", str(clash), "ok" if clash.hidden else "warning")
+        for clash in added.command_clashes(context)
     ]
     counts = {level: sum(f.level == level for f in findings) for level in ("problem", "warning")}
     if json:

@@ -67,10 +67,11 @@ def inspect(
 
 
 @app.command()
-def doctor(plugin: PluginFiles = None) -> None:
+def doctor(context: typer.Context, plugin: PluginFiles = None) -> None:
     """Show the plugins that could not be loaded, and why.
 
-    Exit code 1 if there is one.
+    Exit code 1 if there is one. Recipes and models that plugins ship and that do not open, and names that
+    several plugins have, are noted.
 
     Example: genlab plugins doctor
     """
@@ -78,11 +79,11 @@ def doctor(plugin: PluginFiles = None) -> None:
 
     import genlab
     from genlab.api import API_VERSION
-    from genlab.cli.added import examine
-    from genlab.health import closed_recipes
+    from genlab.cli.added import command_clashes, examine
     from genlab.inspection import clashes, missing_folders
     from genlab.plugins import examined
     from genlab.selection import ALLOWED, STRICT, selected
+    from genlab.shipped import closed, shipped_clashes
 
     plugins, chosen = examined(), selected()
     torch = metadata.version("torch")
@@ -95,19 +96,20 @@ def doctor(plugin: PluginFiles = None) -> None:
         typer.echo(f"{distribution} {version}")
     for left_out in plugins.left_out:
         typer.echo(f"{left_out.distribution}: left out by {left_out.reason}")
-    for clash in clashes(plugins.registry):
+    found = [*clashes(plugins.registry), *shipped_clashes(plugins), *command_clashes(context)]
+    for clash in found:
         typer.echo(f"note: {clash}")
     for missing in missing_folders(plugins):
         typer.echo(f"note: {missing}")
-    for recipe in closed_recipes(plugins):
-        typer.echo(f"note: recipe {recipe.name!r}, {recipe.said}")
+    for one in closed(plugins):
+        typer.echo(f"note: {one.kind} {one.name!r}, {one.said}")
     for failure in plugins.failures:
         typer.echo(f"\n{failure.distribution}, entry point {failure.entry_point}: {failure.cause}\n")
         typer.echo(failure.traceback)
     broken = list(examine({failure.distribution for failure in plugins.failures}))
-    for one in broken:
-        typer.echo(f"\n{one.distribution}: {one.cause}\n")
-        typer.echo(one.traceback)
+    for without in broken:
+        typer.echo(f"\n{without.distribution}: {without.cause}\n")
+        typer.echo(without.traceback)
     counts = f"{len(plugins.distributions)} plugins loaded, {len(plugins.failures)} failed"
     typer.echo(counts + (f", {len(broken)} could not add commands" if broken else ""))
     if plugins.failures or broken:
