@@ -92,7 +92,8 @@ def open_text(
 def find_recipe(ref: str | Path, folder: Path | None = None) -> Path:
     """Return the file that a path, relative to ``folder``, or the name of an installed recipe means.
 
-    Raises ``RecipeError`` if there is none.
+    Of several recipes of one name it is genlab's own, else the one that lies in ``folder`` too: what a plugin's
+    recipe extends is not for other plugins to decide. Raises ``RecipeError`` if there is none, or no such one.
     """
     text, path = str(ref), Path(folder or "", ref)
     try:
@@ -103,7 +104,7 @@ def find_recipe(ref: str | Path, folder: Path | None = None) -> Path:
     recipes = installed_recipes()
     found = [r for r in recipes if text in (r.name, f"{r.distribution}/{r.name}")]
     # As with parts, the bare name of one of genlab's means that one, whatever plugins bring.
-    found = [r for r in found if r.distribution == OWN] or found
+    found = [r for r in found if r.distribution == OWN] or _shipped_with(folder, found) or found
     if len(found) == 1:
         return found[0].path
     if found:
@@ -117,6 +118,15 @@ def find_recipe(ref: str | Path, folder: Path | None = None) -> Path:
         f"{printable(text)}: no such file{neighbours(path.parent)}, and no installed recipe of that name; "
         f"{near}installed: {', '.join(known) or 'none'}"
     )
+
+
+def _shipped_with(folder: Path | None, found: list[InstalledRecipe]) -> list[InstalledRecipe]:
+    """Return those that the distribution ships whose recipes lie in ``folder``."""
+    if folder is None or len(found) < 2:
+        return []
+    here = folder.resolve()
+    owners = {owner for owner, place in installed().recipe_folders if place.resolve() == here}
+    return [recipe for recipe in found if recipe.distribution in owners]
 
 
 def _leaves(value: Mapping[str, object], path: Steps) -> Iterator[Steps]:

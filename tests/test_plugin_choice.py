@@ -215,6 +215,24 @@ def test_both_doctors_name_a_model_that_a_plugin_ships_and_that_does_not_open(
     assert ("shipped by a-plugin, cannot be opened" in capsys.readouterr().out) == bool(cause)
 
 
+def test_what_a_plugins_recipe_extends_is_its_own_plugins(site: Site, tmp_path: Path) -> None:
+    for latent, dist in enumerate(("a-plugin", "b-plugin"), 3):
+        (tmp_path / dist).mkdir()
+        (tmp_path / dist / "base.yaml").write_text(f"extends: genlab/bars\nlatent: {latent}\n")
+        (tmp_path / dist / f"{dist[0]}.yaml").write_text("extends: base\n")
+        hook = f"import genlab\n@genlab.hookimpl\ndef genlab_recipes():\n    return {str(tmp_path / dist)!r}\n"
+        site.add(dist, hook)
+    mine = tmp_path / "mine.yaml"
+    for latent, name in enumerate(("a", "b"), 3):
+        assert open_recipe(name).recipe.latent == latent
+        mine.write_text(f"extends: {name}\n")
+        assert open_recipe(mine).recipe.latent == latent
+    mine.write_text("extends: base\n")
+    for ref in (mine, "base"):
+        with pytest.raises(RecipeError, match=r"several installed recipes .* say a-plugin/base or b-plugin/base"):
+            open_recipe(ref)
+
+
 def test_two_plugins_that_ship_a_model_of_one_name(
     site: Site, bars: Path, tmp_path: Path, capsys: Captured
 ) -> None:
