@@ -30,7 +30,7 @@ from genlab.registry import OWN, Registry
 from genlab.selection import ALLOWED, STRICT, Selection, selected
 from genlab.single import PluginFile, Source, place_of, read_file
 from genlab.steady import unchanged
-from genlab.wording import suggest
+from genlab.wording import one_spelling, suggest
 
 
 @dataclass(frozen=True)
@@ -189,8 +189,9 @@ def _own_first(owned: _Owned) -> tuple[bool, str, str]:
 def _check_allowed(selection: Selection, found: Sequence[_Owned]) -> None:
     """Raise ``PluginError`` if the allow-list names what is not installed."""
     known = dict.fromkeys(name for dist, _, entry_point in found for name in (dist, entry_point.name))
+    spelled = set(map(one_spelling, known))
     for name in selection.allowed or ():
-        if name not in known:
+        if one_spelling(name) not in spelled:
             names = ", ".join(dict.fromkeys(dist for dist, _, _ in found))
             raise PluginError(
                 f"{ALLOWED}={','.join(selection.allowed or ())}: there is no plugin {name!r}; "

@@ -27,7 +27,7 @@ from genlab.interfaces import (
     Search,
     Tracker,
 )  # fmt: skip
-from genlab.wording import Allowed, finding, suggest
+from genlab.wording import Allowed, finding, one_spelling, suggest
 
 KINDS: dict[str, type] = {
     "data": DataSource,
@@ -158,7 +158,8 @@ class Part:
 class Registry:
     """Parts by kind and name.
 
-    A recipe writes a part's bare name, or ``distribution:name``. A bare name that genlab itself has is genlab's;
+    A recipe writes a part's bare name, or ``distribution:name``, the distribution
+    spelled as pip takes it. A bare name that genlab itself has is genlab's;
     one that several other distributions have is an error that says how to choose.
     """
 
@@ -241,7 +242,7 @@ class Registry:
 
     def written(self, part: Part, use: str) -> str:
         """Return ``use`` as a resolved recipe has it: a name that means the part without this registry's view."""
-        return use if ":" in use and part.distribution != OWN else self.use_of(part)
+        return part.qualified if ":" in use and part.distribution != OWN else self.use_of(part)
 
     def get(self, kind: str, use: str) -> Part:
         """Return the part that a recipe means by a name or ``distribution:name``.
@@ -260,7 +261,10 @@ class Registry:
     def _meant(self, kind: str, use: str) -> list[Part]:
         distribution, colon, name = use.rpartition(":")
         if colon:
-            return self._named(kind, name, distribution)
+            spelled = one_spelling(distribution)
+            return self._named(kind, name, distribution) or [
+                part for part in self._named(kind, name) if one_spelling(part.distribution) == spelled
+            ]
         for owner in (self._preferred.get((kind, name), OWN), OWN):
             if own := self._named(kind, name, owner):
                 return own

@@ -1,6 +1,7 @@
 """Which plugins this process loads: what the environment and the command line say.
 
-``GENLAB_PLUGINS=a,b`` allows those installed plugins alone, by the names of their distributions or entry points;
+``GENLAB_PLUGINS=a,b`` allows those installed plugins alone, by the names of their distributions or entry points,
+spelled as pip takes them;
 ``genlab --no-plugins`` none; ``GENLAB_STRICT_PLUGINS=1`` makes one that cannot be loaded an error. genlab's own
 parts are always there.
 """
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from genlab.errors import PluginError
+from genlab.wording import one_spelling
 
 ALLOWED, STRICT = "GENLAB_PLUGINS", "GENLAB_STRICT_PLUGINS"
 
@@ -32,7 +34,8 @@ class Selection:
 
     def allows(self, distribution: str, entry_point: str) -> bool:
         """Whether an installed plugin is to be loaded."""
-        return not self.none and (self.allowed is None or not {distribution, entry_point}.isdisjoint(self.allowed))
+        names = {one_spelling(distribution), one_spelling(entry_point)}
+        return not self.none and (self.allowed is None or not names.isdisjoint(map(one_spelling, self.allowed)))
 
     @property
     def reason(self) -> str:
@@ -73,6 +76,10 @@ def selected() -> Selection:
     """Return what the command line and the environment say; raise ``PluginError`` for what means nothing."""
     text = os.environ.get("GENLAB_PLUGINS") or ""
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if text.strip() and not names:
+        raise PluginError(
+            f"{ALLOWED}={text}: it names no plugin; one or more are expected, as in a,b, or unset it"
+        )
     strict = os.environ.get("GENLAB_STRICT_PLUGINS") or "0"
     if strict not in ("0", "1"):
         raise PluginError(f"{STRICT}={strict}: 1 makes a plugin that cannot be loaded an error, 0 does not")

@@ -58,6 +58,13 @@ def test_a_recipe_may_say_which_and_it_stays_said(bars: Path) -> None:
 
 
 @pytest.mark.usefixtures("two")
+@pytest.mark.parametrize("spelled", ["b_plugin", "B-Plugin", "b.plugin"])
+def test_a_distribution_may_be_spelled_as_pip_takes_it_and_is_written_as_its_own(spelled: str, bars: Path) -> None:
+    recipe = open_recipe(bars, {"encoder": f"{spelled}:made"}).recipe
+    assert recipe.encoder.use == "b-plugin:made"
+
+
+@pytest.mark.usefixtures("two")
 def test_genlabs_own_part_is_the_one_without_a_distribution(bars: Path) -> None:
     assert open_recipe(bars, {"encoder": "mlp"}).recipe.encoder.options.keys() == {"hidden"}
     assert open_recipe(bars, {"encoder": "genlab:mlp"}).recipe.encoder.use == "mlp"  # one way to write it

@@ -485,7 +485,9 @@ def test_nothing_can_be_registered_once_the_plugins_are_loaded(site: Site) -> No
 # -- which plugins are loaded ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("allowed", ["a-plugin", "a_plugin", "a-plugin,c-plugin", " a-plugin ,"])
+@pytest.mark.parametrize(
+    "allowed", ["a-plugin", "a_plugin", "a-plugin,c-plugin", " a-plugin ,", "A.Plugin", "a__PLUGIN"]
+)
 def test_an_allow_list_names_distributions_or_entry_points(
     site: Site, allowed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -503,6 +505,18 @@ def test_an_allow_list_names_distributions_or_entry_points(
         plugins.registry.get("encoder", "b")
     monkeypatch.setenv("GENLAB_PLUGINS", "")
     assert "b-plugin" in dict(installed().distributions)
+
+
+@pytest.mark.parametrize("nothing", [",", " , ,"])
+def test_an_allow_list_of_nothing_is_an_error(
+    nothing: str, bars: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENLAB_PLUGINS", nothing)
+    code, out, err = said(["show", str(bars)], capsys)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: GENLAB_PLUGINS={nothing}: it names no plugin; one or more are expected")
+    monkeypatch.setenv("GENLAB_PLUGINS", "")
+    assert said(["show", str(bars)], capsys)[0] == 0
 
 
 def test_an_allow_list_that_names_what_is_not_there_is_an_error(site: Site, capsys: Captured) -> None:
