@@ -109,9 +109,17 @@ def new_folder(path: Path) -> Iterator[Path]:
         try:
             yield new
             sync_folder(new)
-            if os.name != "nt":  # where renaming itself refuses to replace
-                path.mkdir()
-            new.rename(path)
+            try:
+                if os.name != "nt":  # where renaming itself refuses to replace
+                    path.mkdir()
+                new.rename(path)
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+                what = "folder" if path.is_dir() else "file"
+                raise RunError(
+                    f"{path}: there is such a {what} now, made meanwhile by somebody else; choose another name"
+                ) from None
             sync_folder(path.parent)
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)

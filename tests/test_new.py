@@ -258,15 +258,21 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_appears_meanwhile_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("full", [False, True])
+def test_what_appears_meanwhile_is_left_alone(full: bool, tmp_path: Path) -> None:
     target = tmp_path / "demo"
     filling = files.new_folder(target)
     (filling.__enter__() / "ours").touch()
     target.mkdir()
-    with pytest.raises(RunError, match="File exists"):
+    theirs = [target / "theirs"] if full else []
+    for path in theirs:
+        path.touch()
+    with pytest.raises(RunError) as caught:
         filling.__exit__(None, None, None)
+    said = f"{target}: there is such a folder now, made meanwhile by somebody else; choose another name"
+    assert str(caught.value) == said
     assert list(tmp_path.iterdir()) == [target]
-    assert list(target.iterdir()) == []
+    assert list(target.iterdir()) == theirs
 
 
 @pytest.mark.usefixtures("imports")
