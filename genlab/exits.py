@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,9 @@ def answering() -> Iterator[None]:
 
 def exit_of_part(error: SystemExit) -> str:
     """Say which part, of whom, called ``sys.exit``, and where; return nothing if none did."""
-    from genlab.plugins import examined  # late: whoever parses a command line has no need of torch
+    if "genlab.plugins" not in sys.modules:
+        return ""  # there are no parts yet: an exit like that of completion must not load them
+    from genlab.plugins import examined
 
     calls = list(traceback.walk_tb(error.__traceback__))
     place = f"{calls[-1][0].f_code.co_filename}:{calls[-1][1]}" if calls else ""
