@@ -27,10 +27,10 @@ from genlab.entries import imported, packaged
 from genlab.errors import PluginError
 from genlab.hooks import PROJECT, hooks_of
 from genlab.registry import OWN, Registry
-from genlab.selection import ALLOWED, STRICT, Selection, selected
+from genlab.selection import ALLOWED, STRICT, Selection, one_spelling, selected
 from genlab.single import PluginFile, Source, place_of, read_file
 from genlab.steady import unchanged
-from genlab.wording import one_spelling, suggest
+from genlab.wording import suggest
 
 
 @dataclass(frozen=True)

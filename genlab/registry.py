@@ -27,7 +27,8 @@ from genlab.interfaces import (
     Search,
     Tracker,
 )  # fmt: skip
-from genlab.wording import Allowed, finding, one_spelling, suggest
+from genlab.selection import one_spelling
+from genlab.wording import Allowed, finding, suggest
 
 KINDS: dict[str, type] = {
     "data": DataSource,

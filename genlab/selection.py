@@ -9,14 +9,19 @@ parts are always there.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from genlab.errors import PluginError
-from genlab.wording import one_spelling
 
 ALLOWED, STRICT = "GENLAB_PLUGINS", "GENLAB_STRICT_PLUGINS"
+
+
+def one_spelling(name: str) -> str:
+    """Return how pip spells a distribution's name: ``genlab-mnist`` for ``Genlab_MNIST``."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -38,11 +37,6 @@ def suggest(word: str, known: Sequence[str]) -> str:
     """Return ``"did you mean 'x'? "`` for the nearest known word, or nothing."""
     near = difflib.get_close_matches(str(word).lower(), known, n=1)
     return f"did you mean {near[0]!r}? " if near else ""
-
-
-def one_spelling(name: str) -> str:
-    """Return how pip spells a distribution's name: ``genlab-mnist`` for ``Genlab_MNIST``."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _written(value: object) -> str:
