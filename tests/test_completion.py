@@ -113,6 +113,8 @@ def test_models_runs_plots_devices_and_sources(here: Path, monkeypatch: pytest.M
     assert offered("sample", "") == ["bars", "shipped_model"]
     assert offered("plot", "l") == ["losses", "latent"]
     assert offered("plot", "losses", "b") == ["bars"]
+    assert offered("resume", "b") == ["bars"]
+    assert offered("resume", "bars", "b") == []
     assert offered("resume", "runs/") == ["runs/bars/20260101-000000-abcd"]
     assert offered("run", "mine.yaml", "--device", "cu") == ["cuda:0"]
     assert offered("run", "mine.yaml", "--precision", "b") == ["bf16"]

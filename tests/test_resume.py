@@ -276,6 +276,31 @@ def test_resume_of_what_is_no_run(what: str, capsys: pytest.CaptureFixture[str])
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("what", ["", "nowhere", "here"])
+def test_resume_of_what_is_no_run_says_what_is_expected_and_invents_no_path(
+    what: str, bars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    genlab.run(bars, {"train.epochs": 1}, plots=False)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert code(["resume", what]) == 2
+    assert capsys.readouterr().err == (
+        f"error: no run {what!r}: no run directory at that path, and no run that is called so; `genlab runs list` "
+        "lists them; names: bars\n"
+    )
+
+
+@pytest.mark.parametrize("called", ["bars", "run:bars", "its own"])
+def test_resume_takes_the_newest_run_of_a_name(
+    called: str, bars: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    genlab.run(bars, {"train.epochs": 1}, plots=False)
+    directory = interrupted(bars, {"train.epochs": 4}, 9)
+    assert code(["resume", directory.name if called == "its own" else called, "-q"]) == 0
+    assert capsys.readouterr().out == f"{directory}\n"
+    assert [status.status for _, status in known_runs()] == ["completed", "completed"]
+
+
 def test_resume_of_a_run_whose_recipe_was_damaged(bars: Path) -> None:
     directory = interrupted(bars, OVERRIDES, 9)
     (directory / "resolved.yaml").write_text("name: [")

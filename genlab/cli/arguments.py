@@ -85,9 +85,9 @@ RefAndOverrides = Annotated[
 RunAndOverrides = Annotated[
     list[str],
     typer.Argument(
-        metavar="DIRECTORY [KEY=VALUE]",
-        help="A run's or sweep's; how long a run is to go on, if longer.",
-        autocompletion=completion.run_directories,
+        metavar="RUN [KEY=VALUE]",
+        help="A run or sweep directory, or a name: its newest run; how long a run is to go on, if longer.",
+        autocompletion=completion.names_and_runs,
     ),
 ]
 

@@ -102,9 +102,10 @@ def one_recipe(ctx: typer.Context, incomplete: str) -> Iterator[str]:
 
 @quiet
 def names_and_runs(ctx: typer.Context, incomplete: str) -> Iterator[str]:
-    """Offer the names of runs, however they went, and run directories."""
-    yield from sorted({name for _, name, _ in _runs()})
-    yield from _directories()
+    """Offer the names of runs, however they went, and run directories, until there is one."""
+    if not _plain(ctx):
+        yield from sorted({name for _, name, _ in _runs()})
+        yield from _directories()
 
 
 def parts(kind: str) -> Completer:

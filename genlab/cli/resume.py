@@ -23,7 +23,7 @@ from genlab.errors import RecipeError
 
 
 def command(
-    directory: RunAndOverrides,
+    run: RunAndOverrides,
     device: Device = "auto",
     max_time: MaxTime = None,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Of a sweep: how many runs at once.")] = None,
@@ -34,16 +34,18 @@ def command(
 ) -> None:
     """Go on with a run, or a sweep's unfinished runs.
 
-    A run goes on from its last checkpoint and ends as if it had never stopped.
+    A run goes on from its last checkpoint and ends as if it had never stopped. A name stands for the newest run of
+    that name, however it went.
 
     Example: genlab resume runs/mnist_cvae/20261122-103000-1a2b train.epochs=40
     """
     stop_with(parent)
     from genlab.experiment import resume
+    from genlab.finding import find_run
     from genlab.overrides import overrides_of, parse_overrides
     from genlab.sweep import is_sweep, resume_sweep
 
-    path, tokens = split_overrides(directory, "run directory")
+    path, tokens = split_overrides(run, "run")
     overrides = parse_overrides(tokens)
     if is_sweep(Path(path)):
         from genlab.cli.sweep_display import swept
@@ -62,10 +64,9 @@ def command(
         raise RecipeError(f"{path}: --jobs is for sweeps, and this is none")
     if max_time is not None:
         overrides += overrides_of({"train.max_time": max_time})
+    found = Path(path) if (Path(path) / "status.json").is_file() else find_run(path)
     displayed(
-        lambda display: resume(
-            Path(path), overrides, device=device, callbacks=[display], announce=display.announce
-        ),
+        lambda display: resume(found, overrides, device=device, callbacks=[display], announce=display.announce),
         quiet=quiet,
         json=json,
     )
