@@ -17,10 +17,13 @@ from genlab.seeds import seeded
 from genlab.testing import machines, modules, parts
 from genlab.testing.checking import Failed, Skipped, Suite, check
 from genlab.testing.densities import DRAWS, SIGMAS, OneDimensional, check_draws, check_total
+from genlab.testing.joint import Joint, check_joint
 from genlab.testing.module_subject import Case, ModuleSubject, noise
 from genlab.testing.subject import BATCHES, X_SHAPES
 
 Shape = tuple[int, ...]
+SINGLE: tuple[Shape, ...] = ((1,), (1, 1, 1))
+TRIPLE: tuple[Shape, ...] = ((3,), (1, 1, 3), (3, 1, 1))
 FAR = 40.0  # a logit that a confident decoder reaches
 
 
@@ -61,9 +64,21 @@ class LikelihoodSubject(ModuleSubject):
 
     def one(self) -> OneDimensional:
         """Return p(x|z) of an x of one element."""
-        shape = next((s for s in ((1,), (1, 1, 1)) if self.takes(Case((s,), s))), None)
+        shape = next((s for s in SINGLE if self.takes(Case((s,), s))), None)
         if shape is None:
             raise Skipped("it takes no x of one element, whose probabilities could be added up")
+        found = self.small(shape)
+        return OneDimensional(found.log_prob, found.draws.flatten())
+
+    def several(self) -> Joint:
+        """Return p(x|z) of an x of three elements."""
+        shape = next((s for s in TRIPLE if self.takes(Case((s,), s))), None)
+        if shape is None:
+            raise Skipped("it takes no x of three elements")
+        return self.small(shape)
+
+    def small(self, shape: Shape) -> Joint:
+        """Return p(x|z) of one h; x lies flat, its elements side by side."""
         case = Case((shape,), shape)
         module, h = self.moved(case).eval(), self.h(case, 1)
 
@@ -75,7 +90,7 @@ class LikelihoodSubject(ModuleSubject):
             return p(len(x)).log_prob(x.view(-1, *shape)).detach()
 
         with torch.no_grad():
-            return OneDimensional(log_prob, p(DRAWS).sample().flatten())
+            return Joint(log_prob, p(DRAWS).sample().flatten(1))
 
 
 @check()
@@ -234,6 +249,17 @@ def samples_follow_the_density(subject: LikelihoodSubject) -> None:
     check_draws(subject.one(), "draws of x")
 
 
+@check("samples_follow_the_density")
+def elements_follow_the_density_jointly(subject: LikelihoodSubject) -> None:
+    """20,000 draws of an x of three elements are distributed as log_prob says.
+
+    Within five standard errors. A log_prob that averages over x, or one noise for all of its elements, is right
+    where there is only one.
+    """
+    mend = "sum over the elements of x in log_prob, and draw noise of the shape of x, a number for each element"
+    check_joint(subject.several(), "element", mend)
+
+
 CHECKS = (
     parts.registers,
     parts.says_what_it_is,
@@ -257,6 +283,7 @@ CHECKS = (
     bears_a_confident_decoder,
     probabilities_add_up_to_one,
     samples_follow_the_density,
+    elements_follow_the_density_jointly,
     modules.does_not_make_the_host_wait.after("can_be_sampled"),
     machines.moves_to_another_device,
     machines.compiles_whole,

@@ -13,6 +13,7 @@ from genlab.distributions import diagonal_normal
 from genlab.testing import machines, modules, parts
 from genlab.testing.checking import Failed, Suite, check
 from genlab.testing.densities import DRAWS, OneDimensional, check_draws, check_kl, check_total
+from genlab.testing.joint import Joint, check_joint
 from genlab.testing.module_subject import Case, ModuleSubject, noise
 from genlab.testing.subject import LATENTS, X_SHAPES
 
@@ -46,6 +47,13 @@ class PriorSubject(ModuleSubject):
             p: Distribution = self.moved(Case((1,), X_SHAPES[0], 1)).eval()()
             draws = p.sample(torch.Size([DRAWS])).flatten()
         return OneDimensional(lambda z: p.log_prob(z[:, None]).detach(), draws)
+
+    def several(self) -> Joint:
+        """Return p(z) of the usual latents."""
+        with torch.no_grad():
+            p: Distribution = self.moved().eval()()
+            draws = p.sample(torch.Size([DRAWS]))
+        return Joint(lambda z: p.log_prob(z).detach(), draws)
 
 
 @check("builds")
@@ -126,6 +134,17 @@ def samples_follow_the_density(subject: PriorSubject) -> None:
 
 
 @check("samples_follow_the_density")
+def latents_follow_the_density_jointly(subject: PriorSubject) -> None:
+    """With three latents, too, 20,000 samples are distributed as log_prob says.
+
+    Within five standard errors. A log_prob that averages over the latents, or one noise for all of them, is right
+    where there is only one.
+    """
+    mend = "sum over the latents in log_prob, and draw noise of the shape of z, a number for each latent"
+    check_joint(subject.several(), "latent", mend)
+
+
+@check("latents_follow_the_density_jointly")
 def kl_is_what_samples_say(subject: PriorSubject) -> None:
     """KL(q || p) of diagonal normals q, where it has a closed form, is >= 0 and agrees with samples.
 
@@ -154,6 +173,7 @@ CHECKS: tuple[Any, ...] = (
     modules.gradients_reach_every_parameter,
     density_integrates_to_one,
     samples_follow_the_density,
+    latents_follow_the_density_jointly,
     kl_is_what_samples_say,
     modules.does_not_make_the_host_wait,
     machines.moves_to_another_device,

@@ -91,6 +91,13 @@ class Unnormalised(DiagonalNormal):
         return super().log_prob(value) + 1
 
 
+class Averaged(DiagonalNormal):
+    """Takes the mean over its latents where a sum belongs."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return super().log_prob(value) / value.shape[-1]
+
+
 class Wide(DiagonalNormal):
     """Draws with twice the standard deviation that it says."""
 
@@ -213,6 +220,9 @@ MUTANTS: dict[str, Mutant] = {
         MLPEncoder, "a density that is e times too high", forward=as_(Unnormalised)
     ),
     "samples_follow_the_density": altered(MLPEncoder, "samples twice as wide as the density", forward=as_(Wide)),
+    "latents_follow_the_density_jointly": altered(
+        MLPEncoder, "a density averaged over the latents", forward=as_(Averaged)
+    ),
     "kl_is_what_samples_say": altered(MLPEncoder, "half the KL", forward=as_(HalfKL)),
     "does_not_make_the_host_wait": altered(MLPEncoder, "an `if` on the largest value", forward=divides),
     "moves_to_another_device": altered(

@@ -69,6 +69,13 @@ class Flipped(BernoulliPixels):
         return 1 - super().sample(sample_shape)
 
 
+class Averaged(BernoulliPixels):
+    """Takes the mean over x where a sum belongs."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return super().log_prob(value) / value[0].numel()
+
+
 class ModeForMean(BernoulliPixels):
     """Shows its mode as its mean."""
 
@@ -131,6 +138,9 @@ MUTANTS: dict[str, Mutant] = common(BernoulliLikelihood, bend) | {
         BernoulliLikelihood, "probabilities e times too high", forward=as_(Unnormalised)
     ),
     "samples_follow_the_density": altered(BernoulliLikelihood, "draws the opposite", forward=as_(Flipped)),
+    "elements_follow_the_density_jointly": altered(
+        BernoulliLikelihood, "a log-probability averaged over x", forward=as_(Averaged)
+    ),
     "options_survive_a_recipe": Mutant(Doubling, "an option that doubles when it is read"),
     "schema_accepts_its_options": Mutant(Misdescribed, "a schema that refuses the default"),
 }

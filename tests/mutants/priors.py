@@ -72,6 +72,13 @@ class Wide(StandardDiagonalNormal):
         return 2 * super().sample(sample_shape)
 
 
+class OneNoise(StandardDiagonalNormal):
+    """Draws one number for all latents."""
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        return super().sample(sample_shape)[..., :1].expand(*sample_shape, *self.event_shape)
+
+
 class NoKL(DiagonalNormal):
     """Has a closed form of the KL to it that is wrong."""
 
@@ -107,6 +114,9 @@ MUTANTS: dict[str, Mutant] = common(StandardNormal, bend) | {
     "density_integrates_to_one": altered(StandardNormal, "a density e times too high", forward=as_(Unnormalised)),
     "samples_follow_the_density": altered(
         StandardNormal, "samples twice as wide as the density", forward=as_(Wide)
+    ),
+    "latents_follow_the_density_jointly": altered(
+        StandardNormal, "one noise for all latents", forward=as_(OneNoise)
     ),
     "kl_is_what_samples_say": altered(StandardNormal, "a KL of nothing", forward=as_(NoKL)),
     "options_survive_a_recipe": Mutant(Doubling, "an option that doubles when it is read"),
