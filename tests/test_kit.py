@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -133,6 +133,32 @@ def test_noise_that_a_whole_batch_shares_is_found() -> None:
     failed = check_encoder(SharesItsNoise, [(5,)], hidden=[8]).outcome("failed")
     assert [result.name for result in failed] == ["samples_vary"]
     assert "different samples of two equal examples" in failed[0].message
+
+
+class Seeing(MLPEncoder):
+    """Looks at a part of x, or at x in another way."""
+
+    def __init__(
+        self, x_shape: tuple[int, ...], latent: int, *, sees: Literal["half", "end", "black and white"] = "half"
+    ) -> None:
+        super().__init__(x_shape, latent, hidden=(8,))
+        self.sees = sees
+
+    def forward(self, x: torch.Tensor) -> torch.distributions.Distribution:
+        """Return q(z|x)."""
+        seen = torch.ones(x[0].numel(), device=x.device)
+        if self.sees == "black and white":
+            return super().forward(x.round())
+        seen[: len(seen) // 2 if self.sees == "half" else -1] = 0
+        return super().forward(x * seen.view(x.shape[1:]))
+
+
+@pytest.mark.parametrize(
+    ("sees", "failed"), [("half", []), ("black and white", []), ("end", ["most_of_x_matters"])]
+)
+def test_an_encoder_may_pass_over_some_of_x_but_not_over_most(sees: str, failed: list[str]) -> None:
+    found = check_encoder(Seeing, [(1, 4, 4)], sees=sees).outcome("failed")
+    assert [result.name for result in found] == failed
 
 
 def test_a_part_that_ends_the_process_fails_and_ends_nothing() -> None:

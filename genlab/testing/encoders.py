@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import product
 from typing import Any, ClassVar
@@ -12,14 +13,15 @@ from torch.distributions import Distribution
 
 from genlab.parts.priors import StandardNormal
 from genlab.precision import in_float32
-from genlab.testing import machines, modules, parts
+from genlab.testing import machines, modules, parts, sensitivity
 from genlab.testing.checking import Failed, Suite, check
-from genlab.testing.densities import DRAWS, OneDimensional, check_draws, check_kl, check_total
+from genlab.testing.densities import DRAWS, SIGMAS, OneDimensional, check_draws, check_kl, check_total
 from genlab.testing.joint import Joint, check_joint
 from genlab.testing.module_subject import BF16, Case, ModuleSubject, uniform
 from genlab.testing.subject import BATCHES, LATENTS, X_SHAPES
 
 Shape = tuple[int, ...]
+ESTIMATED = 0.1  # standard deviations
 JOINTLY = "sum over the latents in log_prob, and draw noise of the shape of z, a number for each latent"
 INDEPENDENT = "return genlab.diagonal_normal(mean, log_var), or torch.distributions.Independent(..., 1)"
 
@@ -184,6 +186,27 @@ def has_a_mean(subject: EncoderSubject) -> None:
         )
 
 
+@check("has_a_mean", "samples_follow_the_density", "any_batch_size")
+def mean_is_what_samples_say(subject: EncoderSubject) -> None:
+    """The mean of q(z|x) is the average of samples, within five standard errors.
+
+    A mean that is itself an estimate may be a tenth of a standard deviation off. `encode` and the plots show it.
+    """
+    q = subject.usual()
+    with torch.no_grad():
+        mean = q.mean[0].double()
+        draws = q.sample(torch.Size([DRAWS]))[:, 0].double()
+    low, high = draws.quantile(torch.tensor([0.16, 0.84], dtype=torch.float64), dim=0)
+    slack = SIGMAS * draws.std(0) / math.sqrt(DRAWS) + ESTIMATED * (high - low) / 2
+    i = int(((mean - draws.mean(0)).abs() - slack).argmax())
+    if not (mean - draws.mean(0)).abs()[i] <= slack[i]:
+        raise Failed(
+            expected=f"a mean of {draws.mean(0)[i]:.4g} +- {slack[i]:.2g}, as {DRAWS:,} samples say",
+            came=f"{mean[i]:.4g}",
+            mend="return the expectation of z; where that has no closed form, an average of some hundred samples",
+        )
+
+
 @check("any_latent_size", "eval_mode_is_steady", "samples_vary")
 def density_integrates_to_one(subject: EncoderSubject) -> None:
     """With one latent, exp(log_prob) of q(z|x) integrates to 1.
@@ -269,11 +292,13 @@ CHECKS = (
     modules.leaves_its_input_alone.after("has_rsample"),
     modules.treats_each_example_alone,
     modules.gradients_reach_every_parameter.after("has_rsample"),
+    sensitivity.most_of_x_matters,
     samples_vary,
     density_integrates_to_one,
     samples_follow_the_density,
     latents_follow_the_density_jointly,
     kl_is_what_samples_say,
+    mean_is_what_samples_say,
     modules.does_not_make_the_host_wait.after("has_rsample"),
     machines.moves_to_another_device,
     machines.bears_half_precision.after("has_rsample"),

@@ -84,6 +84,14 @@ class NoMean(DiagonalNormal):
         raise NotImplementedError
 
 
+class Shifted(DiagonalNormal):
+    """Says a mean that is not its samples'."""
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc + self.std
+
+
 class Unnormalised(DiagonalNormal):
     """Leaves a constant out of its density."""
 
@@ -215,6 +223,9 @@ MUTANTS: dict[str, Mutant] = {
     "gradients_reach_every_parameter": altered(
         MLPEncoder, "a layer that nobody calls", init=lambda self: setattr(self, "unused", nn.Linear(3, 3))
     ),
+    "most_of_x_matters": altered(
+        MLPEncoder, "does not look at x", forward=lambda self, own, x: own(torch.full_like(x, 0.5))
+    ),
     "samples_vary": altered(MLPEncoder, "a standard deviation of zero", forward=point),
     "density_integrates_to_one": altered(
         MLPEncoder, "a density that is e times too high", forward=as_(Unnormalised)
@@ -224,6 +235,7 @@ MUTANTS: dict[str, Mutant] = {
         MLPEncoder, "a density averaged over the latents", forward=as_(Averaged)
     ),
     "kl_is_what_samples_say": altered(MLPEncoder, "half the KL", forward=as_(HalfKL)),
+    "mean_is_what_samples_say": altered(MLPEncoder, "a mean of its own", forward=as_(Shifted)),
     "does_not_make_the_host_wait": altered(MLPEncoder, "an `if` on the largest value", forward=divides),
     "moves_to_another_device": altered(
         MLPEncoder,
