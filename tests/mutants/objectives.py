@@ -73,6 +73,16 @@ def summed(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
     return Terms(terms.loss * len(x), terms.logs)
 
 
+def negated(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
+    terms: Terms = own(model, x)
+    return Terms(terms.loss, terms.logs | {"nll": -terms.logs["nll"]})
+
+
+def subtracted(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
+    terms: Terms = own(model, x)
+    return Terms(terms.logs["nll"] - terms.logs["kl"], terms.logs)
+
+
 def clamped(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
     with torch.no_grad():
         next(model.parameters()).clamp_(-0.05, 0.05)
@@ -122,6 +132,8 @@ MUTANTS: dict[str, Mutant] = common(ELBO, bend) | {
     "is_a_mean_over_the_batch": altered(ELBO, "a sum over the batch", forward=summed),
     "leaves_its_input_alone": altered(ELBO, "clamps x in place", forward=centred),
     "leaves_its_model_alone": altered(ELBO, "clamps the model's weights", forward=clamped),
+    "logs_are_what_their_names_say": altered(ELBO, "log p(x|z) as its nll", forward=negated),
+    "rises_with_nll_and_kl": altered(ELBO, "subtracts the KL", forward=subtracted),
     "evaluates_alike_at_every_step": altered(
         ELBO,
         "a weight that rises in eval mode too",
