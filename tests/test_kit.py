@@ -11,7 +11,17 @@ import pytest
 import torch
 
 from genlab.parts.encoders import MLPEncoder
-from genlab.testing import SUITES, ConformanceError, Report, Result, assert_encoder, check_encoder, encoder_checks
+from genlab.testing import (
+    SUITES,
+    ConformanceError,
+    Report,
+    Result,
+    assert_encoder,
+    check_decoder,
+    check_encoder,
+    check_likelihood,
+    encoder_checks,
+)
 from genlab.testing.checking import Check, Failed, Session, Skipped
 from tests.mutants import encoders
 from tests.mutants.table import MUTANTS, page, report
@@ -207,6 +217,31 @@ def test_options_are_those_of_a_recipe() -> None:
     report = check_encoder(MLPEncoder, [(1, 4, 4)], hidden=[-8])
     assert "builds" in [result.name for result in report.outcome("failed")]
     assert "hidden.0: Input should be greater than 0" in str(report)
+
+
+@pytest.mark.parametrize("check", [check_encoder, check_decoder, check_likelihood])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((1, 4, 4), r"\[\(1, 4, 4\)\], not \(1, 4, 4\)"),
+        (4, "not 4"),
+        ("mlp", "not 'mlp'"),
+        ([], "is empty"),
+        ([(1, 4, 4), 5], "and 5 is none"),
+        ([(1, 0)], r"and \(1, 0\) is none"),
+        ([()], r"and \(\) is none"),
+        ([(1.5,)], r"and \(1.5,\) is none"),
+    ],
+)
+def test_what_are_no_shapes_is_said_to_whoever_gave_them(check: Any, given: Any, said: str) -> None:
+    with pytest.raises(TypeError, match=f"x_shapes is a list of shapes: .*{said}"):
+        check(MLPEncoder, given)
+
+
+def test_shapes_may_come_from_an_iterator() -> None:
+    report = check_encoder(MLPEncoder, iter([[1, 4, 4], (5,)]), hidden=[8])
+    assert report.ok
+    assert not report.outcome("failed")
 
 
 def test_what_is_no_part_at_all_is_said_so() -> None:

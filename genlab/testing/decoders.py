@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from genlab.testing import machines, modules, parts
 from genlab.testing.checking import Failed, Suite, check
-from genlab.testing.module_subject import BF16, Case, ModuleSubject, noise
+from genlab.testing.module_subject import BF16, Case, ModuleSubject, noise, shapes_of
 from genlab.testing.subject import BATCHES, LATENTS, X_SHAPES
 
 Shape = tuple[int, ...]
@@ -22,9 +22,9 @@ class DecoderSubject(ModuleSubject):
 
     kind: ClassVar[str] = "decoder"
 
-    def __init__(self, cls: type, x_shapes: Sequence[Shape] = X_SHAPES, /, **options: Any) -> None:
+    def __init__(self, cls: type, x_shapes: Iterable[Shape] = X_SHAPES, /, **options: Any) -> None:
         super().__init__(cls, **options)
-        self.x_shapes = x_shapes
+        self.x_shapes = shapes_of(x_shapes)
 
     def tried(self) -> Sequence[Case]:
         """Every shape, for likelihoods of one and of two parameters per element."""

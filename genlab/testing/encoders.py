@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from genlab.testing import machines, modules, parts, sensitivity
 from genlab.testing.checking import Failed, Suite, check
 from genlab.testing.densities import DRAWS, SIGMAS, OneDimensional, check_draws, check_kl, check_total
 from genlab.testing.joint import Joint, check_joint
-from genlab.testing.module_subject import BF16, Case, ModuleSubject, uniform
+from genlab.testing.module_subject import BF16, Case, ModuleSubject, shapes_of, uniform
 from genlab.testing.subject import BATCHES, LATENTS, X_SHAPES
 
 Shape = tuple[int, ...]
@@ -31,9 +31,9 @@ class EncoderSubject(ModuleSubject):
 
     kind: ClassVar[str] = "encoder"
 
-    def __init__(self, cls: type, x_shapes: Sequence[Shape] = X_SHAPES, /, **options: Any) -> None:
+    def __init__(self, cls: type, x_shapes: Iterable[Shape] = X_SHAPES, /, **options: Any) -> None:
         super().__init__(cls, **options)
-        self.x_shapes = x_shapes
+        self.x_shapes = shapes_of(x_shapes)
 
     def tried(self) -> Sequence[Case]:
         """Every shape with the usual latent size."""

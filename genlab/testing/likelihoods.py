@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any, ClassVar
 
@@ -18,7 +18,7 @@ from genlab.testing import machines, modules, parts
 from genlab.testing.checking import Failed, Skipped, Suite, check
 from genlab.testing.densities import DRAWS, SIGMAS, OneDimensional, check_draws, check_total
 from genlab.testing.joint import Joint, check_joint
-from genlab.testing.module_subject import Case, ModuleSubject, noise
+from genlab.testing.module_subject import Case, ModuleSubject, noise, shapes_of
 from genlab.testing.subject import BATCHES, X_SHAPES
 
 Shape = tuple[int, ...]
@@ -32,9 +32,9 @@ class LikelihoodSubject(ModuleSubject):
 
     kind: ClassVar[str] = "likelihood"
 
-    def __init__(self, cls: type, x_shapes: Sequence[Shape] = X_SHAPES, /, **options: Any) -> None:
+    def __init__(self, cls: type, x_shapes: Iterable[Shape] = X_SHAPES, /, **options: Any) -> None:
         super().__init__(cls, **options)
-        self.x_shapes = x_shapes
+        self.x_shapes = shapes_of(x_shapes)
 
     def tried(self) -> Sequence[Case]:
         """Every shape."""

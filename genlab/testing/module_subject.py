@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -93,6 +93,28 @@ class ModuleSubject(PartSubject, ABC):
                 if p.is_floating_point() and p.requires_grad:
                     p.add_(JITTER * torch.randn(p.shape, generator=generator))
         return module
+
+
+def shapes_of(x_shapes: Iterable[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes of x that a part is to be tried with; raises ``TypeError`` unless there are some.
+
+    That is a mistake in a test, not one of the part.
+    """
+    if isinstance(x_shapes, str) or not isinstance(x_shapes, Iterable):
+        raise TypeError(f"x_shapes is a list of shapes: [(1, 4, 4)], not {x_shapes!r}")
+    given = tuple(x_shapes)
+    if given and all(_is_size(each) for each in given):
+        raise TypeError(f"x_shapes is a list of shapes: [{given}], not {given}")
+    for shape in given:
+        if not isinstance(shape, Sequence) or not shape or not all(_is_size(size) and size > 0 for size in shape):
+            raise TypeError(f"x_shapes is a list of shapes: [(1, 4, 4)], and {shape!r} is none")
+    if not given:
+        raise TypeError("x_shapes is a list of shapes: [(1, 4, 4)]; this one is empty")
+    return tuple(tuple(shape) for shape in given)
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def noise(*shape: int, seed: int = 1) -> Tensor:
