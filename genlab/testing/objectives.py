@@ -224,6 +224,7 @@ CHECKS = (
     leaves_its_model_alone,
     terms.logs_are_what_their_names_say,
     terms.rises_with_nll_and_kl,
+    terms.is_in_nats,
     modules.gradients_reach_every_parameter,
     modules.does_not_make_the_host_wait,
     machines.moves_to_another_device,

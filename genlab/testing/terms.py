@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -75,4 +77,27 @@ def rises_with_nll_and_kl(subject: ObjectiveSubject) -> None:
                     expected=f"a loss that rises where nothing but {name} does, from {low:.4g} to {high:.4g} nats",
                     came=f"{first:.5g}, then {then:.5g}",
                     mend="return minus the bound: nll + kl, each with a plus and a weight that is not zero",
+                )
+
+
+@check("rises_with_nll_and_kl")
+def is_in_nats(subject: ObjectiveSubject) -> None:
+    """In eval mode, the loss is not the model's nll + KL in bits, or divided by the number of elements of x.
+
+    It stands beside other losses in nats per example. Any other weights are the objective's own affair.
+    """
+    x = _inputs(subject)
+    _logged(subject, x)
+    units = {"in bits": 1 / math.log(2), "per element of x": 1 / x[0].numel()}
+    with torch.no_grad():
+        pair = subject.settled(x[0], fits=POOR, away=FAR)
+        own, loss = _own(pair, x), pair(x).loss.item()
+    for unit, factor in units.items():
+        for kl in own["kl"]:
+            bound = own["nll"][0] + kl
+            if abs(loss - factor * bound) <= 1e-3 * abs(loss):
+                raise Failed(
+                    expected=f"a loss in nats per example, where nll + kl is {bound:.5g}",
+                    came=f"{loss:.5g}, the same {unit}",
+                    mend="sum over x and z, take the mean over the batch, and keep natural logarithms",
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 import torch
@@ -83,6 +84,11 @@ def subtracted(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
     return Terms(terms.logs["nll"] - terms.logs["kl"], terms.logs)
 
 
+def in_bits(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
+    terms: Terms = own(model, x)
+    return Terms(terms.loss / math.log(2), terms.logs)
+
+
 def clamped(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
     with torch.no_grad():
         next(model.parameters()).clamp_(-0.05, 0.05)
@@ -134,6 +140,7 @@ MUTANTS: dict[str, Mutant] = common(ELBO, bend) | {
     "leaves_its_model_alone": altered(ELBO, "clamps the model's weights", forward=clamped),
     "logs_are_what_their_names_say": altered(ELBO, "log p(x|z) as its nll", forward=negated),
     "rises_with_nll_and_kl": altered(ELBO, "subtracts the KL", forward=subtracted),
+    "is_in_nats": altered(ELBO, "a loss in bits", forward=in_bits),
     "evaluates_alike_at_every_step": altered(
         ELBO,
         "a weight that rises in eval mode too",
