@@ -6,7 +6,8 @@ over processes (Efron & Tibshirani 1993, chapter 13), of logarithms where ratios
 
 Two results come from two sittings, and between sittings a machine changes by more than chance within one tells.
 So a difference is called significant only if its interval, widened by the drift that was seen within both
-sittings, leaves out 1, and if it exceeds ``LEAST``. ``tests/test_bench_statistics.py`` holds this to its promise:
+sittings, leaves out 1, and if it exceeds ``LEAST``. A level that one whole sitting has and another has not cannot
+be seen so (``docs/bench.md`` has figures). ``tests/test_bench_statistics.py`` holds this to its promise:
 two results of the same thing, six combinations each, on a machine that drifts and stumbles, are called the same
 in every one of the six at least nine times of ten.
 """
