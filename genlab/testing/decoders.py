@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import product
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from genlab.testing import machines, modules, parts
 from genlab.testing.checking import Failed, Suite, check
-from genlab.testing.module_subject import BF16, Case, ModuleSubject, noise, shapes_of
-from genlab.testing.subject import BATCHES, LATENTS, X_SHAPES
+from genlab.testing.module_subject import BF16, Case, ShapedSubject, noise
+from genlab.testing.subject import BATCHES, LATENTS
 
 Shape = tuple[int, ...]
 
 
-class DecoderSubject(ModuleSubject):
+class DecoderSubject(ShapedSubject):
     """A decoder under test. x_shapes: of what it decodes to; it may refuse some with a ValueError."""
 
     kind: ClassVar[str] = "decoder"
-
-    def __init__(self, cls: type, x_shapes: Iterable[Shape] = X_SHAPES, /, **options: Any) -> None:
-        super().__init__(cls, **options)
-        self.x_shapes = shapes_of(x_shapes)
 
     def tried(self) -> Sequence[Case]:
         """Every shape, for likelihoods of one and of two parameters per element."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import product
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,8 @@ from genlab.testing import machines, modules, parts, sensitivity
 from genlab.testing.checking import Failed, Suite, check
 from genlab.testing.densities import DRAWS, SIGMAS, OneDimensional, check_draws, check_kl, check_total
 from genlab.testing.joint import Joint, check_joint
-from genlab.testing.module_subject import BF16, Case, ModuleSubject, shapes_of, uniform
-from genlab.testing.subject import BATCHES, LATENTS, X_SHAPES
+from genlab.testing.module_subject import BF16, Case, ShapedSubject, uniform
+from genlab.testing.subject import BATCHES, LATENTS
 
 Shape = tuple[int, ...]
 ESTIMATED = 0.1  # standard deviations
@@ -26,14 +26,10 @@ JOINTLY = "sum over the latents in log_prob, and draw noise of the shape of z, a
 INDEPENDENT = "return genlab.diagonal_normal(mean, log_var), or torch.distributions.Independent(..., 1)"
 
 
-class EncoderSubject(ModuleSubject):
-    """An encoder under test. x_shapes: that it is tried with; it may refuse some with a ValueError."""
+class EncoderSubject(ShapedSubject):
+    """An encoder under test."""
 
     kind: ClassVar[str] = "encoder"
-
-    def __init__(self, cls: type, x_shapes: Iterable[Shape] = X_SHAPES, /, **options: Any) -> None:
-        super().__init__(cls, **options)
-        self.x_shapes = shapes_of(x_shapes)
 
     def tried(self) -> Sequence[Case]:
         """Every shape with the usual latent size."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import product
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from genlab.testing import machines, modules, parts
 from genlab.testing.checking import Failed, Skipped, Suite, check
 from genlab.testing.densities import DRAWS, SIGMAS, OneDimensional, check_draws, check_total
 from genlab.testing.joint import Joint, check_joint
-from genlab.testing.module_subject import Case, ModuleSubject, noise, shapes_of
+from genlab.testing.module_subject import Case, ShapedSubject, noise
 from genlab.testing.subject import BATCHES, X_SHAPES
 
 Shape = tuple[int, ...]
@@ -27,14 +27,10 @@ TRIPLE: tuple[Shape, ...] = ((3,), (1, 1, 3), (3, 1, 1))
 FAR = 40.0  # a logit that a confident decoder reaches
 
 
-class LikelihoodSubject(ModuleSubject):
-    """A likelihood under test. x_shapes: that it is tried with; it may refuse some with a ValueError."""
+class LikelihoodSubject(ShapedSubject):
+    """A likelihood under test."""
 
     kind: ClassVar[str] = "likelihood"
-
-    def __init__(self, cls: type, x_shapes: Iterable[Shape] = X_SHAPES, /, **options: Any) -> None:
-        super().__init__(cls, **options)
-        self.x_shapes = shapes_of(x_shapes)
 
     def tried(self) -> Sequence[Case]:
         """Every shape."""

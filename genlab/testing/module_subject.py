@@ -95,6 +95,17 @@ class ModuleSubject(PartSubject, ABC):
         return module
 
 
+class ShapedSubject(ModuleSubject, ABC):
+    """A module that is built for shapes of x.
+
+    x_shapes: that it is tried with; it may refuse some with a ValueError.
+    """
+
+    def __init__(self, cls: type, x_shapes: Iterable[tuple[int, ...]] = X_SHAPES, /, **options: Any) -> None:
+        super().__init__(cls, **options)
+        self.x_shapes = shapes_of(x_shapes)
+
+
 def shapes_of(x_shapes: Iterable[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
     """Return the shapes of x that a part is to be tried with; raises ``TypeError`` unless there are some.
 
