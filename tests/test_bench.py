@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -26,6 +27,7 @@ from genlab.bench.tasks import About, Done, Failed, Task
 from genlab.bench.works import prepared_for
 from genlab.cli import main
 from genlab.device import Capabilities, Device
+from genlab.errors import RunError
 from genlab.opening import open_recipe
 from genlab.precision import Precision
 from genlab.seeds import derive
@@ -80,6 +82,8 @@ def test_what_makes_no_difference_is_measured_once(bars: Path) -> None:
         (["--limit", "soon"], "--limit soon: a time is expected"),
         (["--device", "tpu"], "nothing of this can be measured here:"),
         (["-o", "x.txt"], "x.txt: output is JSON"),
+        (["--quality", "nan"], "--quality nan: a finite val/loss is expected"),
+        (["--quality", "inf"], "--quality inf: a finite val/loss is expected"),
     ],
 )
 def test_mistakes_are_one_message_and_code_2(
@@ -238,6 +242,22 @@ def test_a_recipe_that_has_a_commands_name_is_given_by_its_path(
     code, out, _ = said(["bench", "./compare", "--device", "cpu", "--processes", "1", "latent=3"], capsys)
     assert code == 0
     assert "recipe  ./compare latent=3" in out
+
+
+def test_what_cannot_be_written_is_refused_before_anything_is_measured(
+    fake: Fake, bars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "r.json").mkdir()
+    with pytest.raises(BenchError, match=r"r\.json: not a file; choose another name"):
+        bench(bars, wanted=CPU, output=tmp_path / "r.json")
+
+    def full(**given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(running.tempfile, "TemporaryFile", full)
+    with pytest.raises(RunError, match=r"x\.json: cannot be written \(No space left on device\); free some space"):
+        bench(bars, wanted=CPU, output=tmp_path / "x.json")
+    assert fake.tasks == []
 
 
 # -- does it agree? -------------------------------------------------------------------------------------------

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import random
 import secrets
 import signal
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -88,6 +90,8 @@ def bench(
     in the input, and ``BenchError`` if no combination could be measured.
     """
     chosen = options or Options()
+    if chosen.quality is not None and not math.isfinite(chosen.quality):
+        raise BenchError(f"--quality {chosen.quality:g}: a finite val/loss is expected, as in 150")
     opened = open_recipe(ref, overrides)
     made = plan(opened.recipe, wanted or Wanted(), quality=chosen.quality is not None)
     facts = facts_of(opened.recipe, _named(ref, overrides))
@@ -124,8 +128,13 @@ def _named(ref: str | Path, overrides: Overrides | None) -> str:
 
 
 def _writable(path: Path) -> Path:
-    with explained(path.parent):
+    """Refuse now what could not be written once something has been measured."""
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    if path.exists() and not path.is_file():
+        raise BenchError(f"{path}: not a file; choose another name")
     return path
 
 
