@@ -104,10 +104,6 @@ def show_comparison(comparison: Comparison) -> None:
             out.print(f"  {printable(each.name)}: {printable(' | '.join(each.values))}")
 
 
-def _count(cell: Cell) -> str:
-    return str(cell.seconds.processes) if cell.seconds else ""
-
-
 def _speed(cell: Cell) -> str:
     return speed_said(cell.images_per_second.median) if cell.images_per_second else ""
 
