@@ -260,6 +260,16 @@ def test_what_cannot_be_written_is_refused_before_anything_is_measured(
     assert fake.tasks == []
 
 
+def test_a_profile_is_of_the_recipes_own_way_and_of_the_work_that_is_asked_for(
+    fake: Fake, bars: Path, tmp_path: Path
+) -> None:
+    fake.failing = {"eval cpu bf16 16": Failed(reason="enough", mended=True)}
+    wanted = Wanted(devices=("cpu",), batch_sizes=(16,), whats=("eval",))
+    with pytest.raises(BenchError, match="eval cpu bf16 16: enough"):
+        running.profile(bars, {"train.precision": "bf16"}, wanted=wanted, output=tmp_path / "p.json")
+    assert fake.rounds == [["eval cpu bf16 16"]]
+
+
 # -- does it agree? -------------------------------------------------------------------------------------------
 
 

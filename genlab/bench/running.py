@@ -11,13 +11,13 @@ import signal
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from genlab.bench.children import Answer, Caches, caches, measured
 from genlab.bench.findings import Findings
-from genlab.bench.plan import Plan, Wanted, plan
+from genlab.bench.plan import ALL, Plan, Wanted, plan
 from genlab.bench.result import (
     BenchError,
     Combination,
@@ -111,13 +111,15 @@ def profile(
 ) -> Result:
     """Profile a recipe in each wanted combination, once: a trace each beside the result, and its largest costs.
 
-    Raises as ``bench`` does.
+    Where neither precision nor runner is chosen, they are the recipe's own. Raises as ``bench`` does.
     """
     chosen = options or Options()
     opened = open_recipe(ref, overrides)
-    own = opened.recipe.train
-    default = Wanted(precisions=(own.precision,), runners=("eager" if own.runner == "auto" else own.runner,))
-    made = plan(opened.recipe, wanted or default)
+    own, asked = opened.recipe.train, wanted or Wanted()
+    if {*asked.precisions, *asked.runners} == {ALL}:
+        runner = "eager" if own.runner == "auto" else own.runner
+        asked = replace(asked, precisions=(own.precision,), runners=(runner,))
+    made = plan(opened.recipe, asked)
     facts = facts_of(opened.recipe, _named(ref, overrides))
     path = _writable(output or new_output(opened.recipe.name))
     return _Work(facts, made, chosen, path, command, watcher or Watcher()).profile()

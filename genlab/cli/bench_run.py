@@ -119,22 +119,13 @@ def command(
     )
     typed = shlex.join(["genlab", *sys.argv[1:]])
     given = parse_overrides(tokens)
-    own = {device, precision, runner} == {"all"}
-    if profile:
-        chosen = None if own else wanted
-        shown(
-            lambda watcher: measure_costs(
-                path, given, wanted=chosen, options=options, output=output, command=typed, watcher=watcher
-            ),
-            json=json,
-        )
-    else:
-        shown(
-            lambda watcher: measure(
-                path, given, wanted=wanted, options=options, output=output, command=typed, watcher=watcher
-            ),
-            json=json,
-        )
+    done = measure_costs if profile else measure
+    shown(
+        lambda watcher: done(
+            path, given, wanted=wanted, options=options, output=output, command=typed, watcher=watcher
+        ),
+        json=json,
+    )
 
 
 def _words(text: str) -> list[str]:
