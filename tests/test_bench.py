@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -197,6 +199,22 @@ def test_ctrl_c_before_anything_was_measured_leaves_nothing(
     code, _, err = said(["bench", str(bars), "--device", "cpu", "-o", str(tmp_path / "r.json")], capsys)
     assert (code, err) == (130, "interrupted before anything was measured; nothing is kept\n")
     assert not (tmp_path / "r.json").exists()
+
+
+def test_sigterm_ends_it_as_ctrl_c_does_and_exits_143(
+    fake: Fake, bars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    folders = tmp_path / "temporary"
+    folders.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folders))
+    path = tmp_path / "r.json"
+    fake.seconds = lambda task: 0.01 if len(fake.tasks) < 3 else signal.raise_signal(signal.SIGTERM) or 0.01
+    code, out, _ = said(["bench", str(bars), "--device", "cpu", "-o", str(path)], capsys)
+    assert code == 143
+    assert "interrupted; what was measured until then is kept" in out
+    assert read_result(path).ended == "interrupted"
+    assert list(folders.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_what_cannot_be_measured_is_listed_with_its_reason(fake: Fake, bars: Path) -> None:

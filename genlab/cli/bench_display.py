@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from statistics import median
-from types import TracebackType
+from types import FrameType, TracebackType
 
 import typer
 from rich import box
@@ -119,21 +120,37 @@ class Terminal(Plain):
 
 
 def shown(measure: Callable[[Watcher], Result], *, json: bool) -> None:
-    """Measure under a display, then show what came out; exit with 130 if Ctrl-C ended it."""
+    """Measure under a display, then show what came out; exit with 130 if Ctrl-C ended it, 143 if SIGTERM did."""
     watcher = Silent() if json else Terminal() if console().is_terminal else Plain()
-    with redirect_stdout(Surviving(sys.stdout)):
+    with redirect_stdout(Surviving(sys.stdout)), _ended_like_ctrl_c() as signals:
         try:
             with watcher:
                 result = measure(watcher)
         except Interrupted as interrupted:
             typer.echo(str(interrupted), err=True)
-            raise typer.Exit(128 + interrupted.signal) from None
+            raise typer.Exit(128 + signals[-1]) from None
         if json:
             typer.echo(result.model_dump_json())
         else:
             _show(result, watcher.output)
     if result.ended == "interrupted":
-        raise typer.Exit(130)
+        raise typer.Exit(128 + signals[-1])
+
+
+@contextmanager
+def _ended_like_ctrl_c() -> Iterator[list[int]]:
+    """Have SIGTERM end a block as Ctrl-C does, so that what is temporary goes; yield SIGINT and what has come."""
+    seen: list[int] = [signal.SIGINT]
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _show(result: Result, output: Path) -> None:
