@@ -8,7 +8,9 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -16,7 +18,7 @@ from pydantic import BaseModel
 
 from genlab.bench import environment
 from genlab.bench.environment import Container, Environment
-from genlab.bench.result import BenchError, published_schema, read_result, write_result
+from genlab.bench.result import BenchError, Combination, published_schema, read_result, write_result
 from tests.made_benchmarks import made
 
 ROOT = Path(__file__).parent.parent
@@ -158,3 +160,34 @@ def test_what_is_no_result_is_said_with_its_name(text: str, said: str, tmp_path:
 def test_a_missing_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"none\.json: cannot be read \(No such file"):
         read_result(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda found: found["cells"][0]["processes"][0].update(windows=[0.0]),
+            "damaged: cells.0.processes.0.win",
+        ),
+        (
+            lambda found: found["environment"]["processor"].update(usable=[]),
+            "damaged: environment.processor.usable",
+        ),
+        (lambda found: found["cells"][0].update(peak_host_bytes=10**400), "damaged: cells.0.peak_host_bytes"),
+        (lambda found: found["peaks"][0].update(bytes=0), "damaged: peaks.0.bytes"),
+        (lambda found: found.update({"\x1b[31m": 1}), "damaged: '\\x1b[31m': extra"),
+    ],
+)
+def test_numbers_that_nothing_measures_and_control_characters_are_refused(
+    change: Callable[[dict[str, Any]], None], said: str, tmp_path: Path
+) -> None:
+    found = json.loads(made().model_dump_json())
+    change(found)
+    (tmp_path / "x.json").write_text(json.dumps(found))
+    with pytest.raises(BenchError) as caught:
+        read_result(tmp_path / "x.json")
+    assert said in str(caught.value)
+
+
+def test_a_devices_name_is_no_terminals_command() -> None:
+    assert "\x1b" not in Combination(what="train", device="\x1b[31mcpu").label

@@ -40,7 +40,7 @@ class Processor(Facts):
     flags: list[str]
     logical: int = Field(description="cores that the system counts")
     physical: int | None
-    usable: list[int] = Field(description="cores that this process may run on")
+    usable: list[int] = Field(min_length=1, description="cores that this process may run on")
     governors: list[str] = Field(description="of frequency, each once; empty: the system tells none")
     least_mhz: float | None
     most_mhz: float | None

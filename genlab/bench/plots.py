@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from genlab.bench.result import Cell, Combination, Estimate, Peaks, Result
 from genlab.bench.texts import speed_said, time_said
 from genlab.plots.style import ACCENT, INK, QUIET, SECOND, TOL_MUTED, below_header, header, styled
+from genlab.wording import printable
 
 COLOURS = (TOL_MUTED[9], TOL_MUTED[3], TOL_MUTED[2], TOL_MUTED[4], TOL_MUTED[0], TOL_MUTED[8], TOL_MUTED[6])
 MARKS = "osD^v<>p"
@@ -85,7 +86,9 @@ def draw_scaling(results: Sequence[Result], names: Sequence[str], what: str = "t
             y = [estimate.median for _, estimate in ordered]
             errors = [[e.median - e.low for _, e in ordered], [e.high - e.median for _, e in ordered]]
             colour, mark = COLOURS[number % len(COLOURS)], MARKS[number % len(MARKS)]
-            axes.errorbar(x, y, yerr=errors, color=colour, marker=mark, markersize=4, capsize=2, label=name)
+            axes.errorbar(
+                x, y, yerr=errors, color=colour, marker=mark, markersize=4, capsize=2, label=_literal(name)
+            )
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
         axes.set_xticks(sizes, [str(size) for size in sizes])
@@ -103,7 +106,12 @@ def draw_scaling(results: Sequence[Result], names: Sequence[str], what: str = "t
 def draw_roofline(result: Result, device: str) -> Figure | None:
     """Draw what a device reaches at most, and where each combination stands; None if that was not measured."""
     peaks = [peak for peak in result.peaks if peak.device == device]
-    cells = [cell for cell in result.cells if cell.roofline is not None and cell.combination.device == device]
+    cells = [
+        cell
+        for cell in result.cells
+        if cell.roofline is not None and cell.combination.device == device
+        if min(cell.roofline.flops, cell.roofline.flops_per_call) > 0  # without products there is no place for it
+    ]
     if not peaks or not cells:
         return None
     with styled():
@@ -151,7 +159,7 @@ def _bars(
         axes.barh(
             y, estimate.median, height=wide * 0.86, color=COLOURS[number % len(COLOURS)] if of > 1 else SECOND,
             hatch="////" if bad else None, edgecolor="white" if bad else "none", linewidth=0,
-            label=name if place == shown[0][0] else None,
+            label=_literal(name) if place == shown[0][0] else None,
         )  # fmt: skip
         axes.plot([estimate.low, estimate.high], [y, y], color=INK, linewidth=1.1, solid_capstyle="butt")
         said = speed_said(estimate.median) if cell.images_per_second else time_said(estimate.median)
@@ -166,7 +174,7 @@ def _bars(
 def _roof(axes: Axes, peak: Peaks, left: float, right: float, colour: str) -> None:
     x = np.geomspace(left, right, 200)
     y = np.minimum(peak.flops, x * peak.bytes)
-    label = f"{peak.precision}: {_flops(peak.flops)}, {peak.bytes / 1e9:,.3g} GB/s"
+    label = f"{_literal(peak.precision)}: {_flops(peak.flops)}, {peak.bytes / 1e9:,.3g} GB/s"
     axes.plot(x, y, color=colour, linewidth=1.4, label=label)
 
 
@@ -174,7 +182,7 @@ def _point(axes: Axes, cell: Cell, colour: str, mark: str) -> None:
     roofline, own = cell.roofline, cell.combination
     assert roofline is not None
     batch = f" {own.batch_size}" if own.batch_size else ""
-    name = f"{own.what} {own.precision} {own.runner or ''}{batch}".replace("  ", " ")
+    name = _literal(f"{own.what} {own.precision} {own.runner or ''}{batch}".replace("  ", " "))
     axes.plot(
         _intensity(cell), roofline.flops, mark, color=colour, markersize=6, markeredgecolor="white",
         markeredgewidth=0.6, label=f"{name}: {roofline.share_of_roof:.0%} of its roof", zorder=4, linestyle="none",
@@ -207,7 +215,14 @@ def _way(own: Combination) -> str:
 
 
 def _short(own: Combination) -> str:
-    return " ".join(str(part) for part in (own.device, own.precision, own.runner, own.batch_size) if part)
+    return _literal(
+        " ".join(str(part) for part in (own.device, own.precision, own.runner, own.batch_size) if part)
+    )
+
+
+def _literal(text: str) -> str:
+    """Return text that is drawn as it is: a name is not TeX, and a control character has no glyph."""
+    return printable(text).replace("$", r"\$")
 
 
 def _recipes(results: Sequence[Result]) -> str:

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from genlab.bench.environment import Conditions, Environment
 from genlab.errors import GenlabError
 from genlab.files import read_regular, write_text
+from genlab.wording import dotted, printable, shown
 
 SCHEMA: Literal[1] = 1
 MAX_RESULT = 100_000_000  # bytes
 
 What = Literal["train", "sample", "encode", "eval", "load", "start", "quality"]
 Ended = Literal["complete", "time limit", "interrupted"]
+Positive = Annotated[float, Field(gt=1e-30, lt=1e30)]  # what is divided by, has a logarithm, and stands on an axis
+Bytes = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class BenchError(GenlabError):
@@ -43,13 +46,13 @@ class Combination(Frozen):
     device: str = Field(description="as torch names it, for example cpu or cuda:0")
     precision: str | None = Field(None, description="what the networks compute in")
     runner: str | None = Field(None, description="how a training step is executed")
-    batch_size: int | None = Field(None, description="examples of a call")
+    batch_size: Annotated[int, Field(ge=1, lt=2**31)] | None = Field(None, description="examples of a call")
 
     @property
     def label(self) -> str:
         """The combination in a few words: ``train cpu bf16 compile 32``."""
         parts = (self.what, self.device, self.precision, self.runner, self.batch_size)
-        return " ".join(str(part) for part in parts if part is not None)
+        return " ".join(printable(str(part)) for part in parts if part is not None)
 
 
 class Skipped(Frozen):
@@ -122,10 +125,10 @@ class Process(Frozen):
     warm_up: list[float] = Field(description="seconds a call of each window that warmed up")
     steady: bool = Field(description="whether windows had become steady when counting began")
     calls_per_window: int
-    windows: list[float] = Field(description="seconds a call of each window that counts")
+    windows: list[Positive] = Field(description="seconds a call of each window that counts")
     threads: int = Field(description="that torch used")
-    peak_host_bytes: int | None = Field(None, description="resident set at its largest, agreement left out")
-    peak_device_bytes: int | None = Field(None, description="of the device's own allocator")
+    peak_host_bytes: Bytes | None = Field(None, description="resident set at its largest, agreement left out")
+    peak_device_bytes: Bytes | None = Field(None, description="of the device's own allocator")
     before: Conditions
     after: Conditions
     reached: float | None = Field(None, description="quality: the val/loss at which the clock was stopped")
@@ -135,11 +138,11 @@ class Process(Frozen):
 class Estimate(Frozen):
     """What is quoted of some processes."""
 
-    median: float
-    first_quartile: float
-    third_quartile: float
-    low: float = Field(description="of the bootstrap interval of the median, over processes")
-    high: float
+    median: Positive
+    first_quartile: Positive
+    third_quartile: Positive
+    low: Positive = Field(description="of the bootstrap interval of the median, over processes")
+    high: Positive
     level: float
     processes: int
     half_width: float = Field(description="half of the interval as a share of the median")
@@ -174,9 +177,11 @@ class Peaks(Frozen):
 
     device: str
     precision: str
-    flops: float = Field(description="a second, of the product of two square matrices, the fastest of some")
+    flops: Positive = Field(description="a second, of the product of two square matrices, the fastest of some")
     size: int = Field(description="rows of these matrices")
-    bytes: float = Field(description="a second that an addition of vectors reads and writes, the fastest of some")
+    bytes: Positive = Field(
+        description="a second that an addition of vectors reads and writes, the fastest of some"
+    )
 
 
 class Roofline(Frozen):
@@ -200,8 +205,8 @@ class Cell(Frozen):
     images_per_second: Estimate | None = None
     cold_seconds: float | None = Field(None, description="median from nothing to the end of the first call")
     build_seconds: float | None = Field(None, description="compilation or capture with an empty cache")
-    peak_host_bytes: int | None = Field(None, description="median")
-    peak_device_bytes: int | None = Field(None, description="median")
+    peak_host_bytes: Bytes | None = Field(None, description="median")
+    peak_device_bytes: Bytes | None = Field(None, description="median")
     roofline: Roofline | None = None
     warnings: list[str] = []
     failures: list[str] = Field([], description="of processes that did not get to the end")
@@ -221,7 +226,7 @@ class Profile(Frozen):
     """Where the time of one combination goes."""
 
     combination: Combination
-    steps: int
+    steps: int = Field(ge=1)
     costs: list[Cost] = Field(description="the largest")
     trace: str = Field(description="the file beside this one that chrome://tracing and Perfetto open")
 
@@ -264,12 +269,12 @@ def read_result(path: Path) -> Result:
     if not isinstance(version, int):
         raise BenchError(f"{path}: no result of `genlab bench`, which would have a schema_version")
     if version != SCHEMA:
-        raise BenchError(f"{path}: schema_version {version}; this genlab reads {SCHEMA}")
+        raise BenchError(f"{path}: schema_version {shown(version)}; this genlab reads {SCHEMA}")
     try:
         return Result.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
+        where = dotted(first["loc"])
         raise BenchError(f"{path}: damaged: {where}: {first['msg'].lower()}") from None
 
 
