@@ -114,7 +114,6 @@ def test_load_finds_the_newest_completed_run_of_a_name_from_any_directory(
     bars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = genlab.run(bars, {"train.epochs": 1}, runs=tmp_path / "here", plots=False)
-    time.sleep(1.1)  # start times are kept to the second
     second = genlab.run(bars, {"train.epochs": 2}, runs=tmp_path / "there", plots=False)
     monkeypatch.chdir("/")
     capsys.readouterr()
@@ -130,7 +129,6 @@ def test_load_finds_the_newest_completed_run_of_a_name_from_any_directory(
 
 def test_load_skips_runs_that_did_not_complete(bars: Path) -> None:
     good = genlab.run(bars, {"train.epochs": 1}, plots=False)
-    time.sleep(1.1)
     newer = genlab.run(bars, {"train.epochs": 1}, plots=False)
     status = newer.directory / "status.json"
     status.write_text(status.read_text().replace('"completed"', '"interrupted"'))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import genlab
 from genlab.cli import main
 from genlab.errors import RunError
 from genlab.finding import find_run
@@ -58,6 +59,14 @@ def test_runs_are_listed_newest_first(runs: Path, capsys: Captured) -> None:
     assert rows[0][:2] == ["other", "failed"]
     assert max(map(len, out.splitlines())) <= 80
     assert "2 runs" in out
+
+
+def test_runs_of_one_second_are_in_order_too(bars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = genlab.run(bars, {"train.epochs": 1}, plots=False).directory
+    started = json.loads((first / "status.json").read_text())["started"]
+    assert datetime.fromisoformat(started).microsecond  # one time in a million it is 0
+    earlier = made_up(first.parents[1], "20260101-000000-ffff", name="bars", started=started.replace(".", ".0"))
+    assert [run.path for run, _ in known_runs("bars")] == [first, earlier]
 
 
 def test_runs_can_be_chosen(runs: Path, capsys: Captured) -> None:
