@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from genlab.bench.agreement import TOLERANCES
-from genlab.bench.environment import (
+from genlab.bench.machine import (
     Accelerator,
     Conditions,
     Container,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from genlab.bench.environment import Accelerator
+from genlab.bench.machine import Accelerator
 from genlab.device import Device
 
 SETTINGS = {  # nvidia-smi's names -> ours

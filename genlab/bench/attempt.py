@@ -13,8 +13,9 @@ import torch
 from genlab.assembly import loss_of
 from genlab.bench import accelerators
 from genlab.bench.agreement import agreement, side_of
-from genlab.bench.environment import Conditions, Software, compiler_version, conditions, library_versions
+from genlab.bench.environment import compiler_version, conditions, library_versions
 from genlab.bench.environment import peak_host_bytes as peak_host
+from genlab.bench.machine import Conditions, Software
 from genlab.bench.measuring import Meter
 from genlab.bench.profiling import profiled
 from genlab.bench.result import Agreement, BenchError, Cold, Process

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genlab.bench.environment import Conditions
+from genlab.bench.machine import Conditions
 
 
 def others_cores(before: Conditions, after: Conditions) -> float | None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from genlab.bench import accelerators, environment
+from genlab.bench import accelerators, environment, groups
 from genlab.bench.code import code
-from genlab.bench.environment import Accelerator, Environment, Software
+from genlab.bench.machine import Accelerator, Environment, Software
 from genlab.bench.plan import Plan
 from genlab.bench.result import BenchError, Ended, Peaks, Profile, Protocol, RecipeFacts, Result, Skipped
 from genlab.bench.summary import Gathered, warnings_of
@@ -86,7 +86,7 @@ class Findings:
             system=environment.system(),
             processor=environment.processor(),
             memory=environment.memory(),
-            container=environment.container(),
+            container=groups.container(),
             software=self.software,
             accelerators=list(self.accelerators.values()),
             before=self.before,

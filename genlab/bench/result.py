@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
-from genlab.bench.environment import Conditions, Environment
+from genlab.bench.machine import Conditions, Environment, Frozen
 from genlab.errors import GenlabError
 from genlab.files import read_regular, write_text
 from genlab.wording import dotted, printable, shown
@@ -28,12 +28,6 @@ Bytes = Annotated[int, Field(ge=0, lt=2**63)]
 
 class BenchError(GenlabError):
     """A benchmark that cannot be done, read or compared."""
-
-
-class Frozen(BaseModel):
-    """A part of the file: unknown keys and numbers that JSON does not have are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Combination(Frozen):
@@ -208,9 +202,9 @@ class Cell(Frozen):
     peak_host_bytes: Bytes | None = Field(None, description="median")
     peak_device_bytes: Bytes | None = Field(None, description="median")
     roofline: Roofline | None = None
-    warnings: list[str] = []
+    warnings: list[str] = Field([], description="of this combination")
     failures: list[str] = Field([], description="of processes that did not get to the end")
-    processes: list[Process] = []
+    processes: list[Process] = Field([], description="in order of time")
 
 
 class Cost(Frozen):
@@ -245,10 +239,10 @@ class Result(Frozen):
     environment: Environment
     protocol: Protocol
     cells: list[Cell]
-    skipped: list[Skipped] = []
-    peaks: list[Peaks] = []
-    profiles: list[Profile] = []
-    warnings: list[str] = []
+    skipped: list[Skipped] = Field([])
+    peaks: list[Peaks] = Field([])
+    profiles: list[Profile] = Field([])
+    warnings: list[str] = Field([], description="of the machine while it measured")
 
     def cell(self, combination: Combination) -> Cell | None:
         """Return the cell of a combination, if there is one."""

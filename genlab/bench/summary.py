@@ -8,7 +8,7 @@ from statistics import median
 
 from genlab.bench.accelerators import THROTTLED
 from genlab.bench.contention import others_cores, rate_of
-from genlab.bench.environment import Conditions
+from genlab.bench.machine import Conditions
 from genlab.bench.result import Agreement, Cell, Combination, Estimate, Peaks, Process
 from genlab.bench.roofline import placed
 from genlab.bench.statistics import LEVEL, Spread, drift_of, spread_of

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, TypeAdapter
 
-from genlab.bench.environment import Accelerator, Software
-from genlab.bench.result import Agreement, Combination, Cost, Frozen, Peaks, Process
+from genlab.bench.machine import Accelerator, Frozen, Software
+from genlab.bench.result import Agreement, Combination, Cost, Peaks, Process
 
 
 class Task(Frozen):
