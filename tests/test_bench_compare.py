@@ -110,17 +110,17 @@ def test_every_form_says_the_same(files: dict[str, Path], tmp_path: Path, capsys
 
 
 def test_combinations_that_not_all_have_are_named() -> None:
-    comparison = compare([made(), made([gathered(FP32, STEADY)])], ["a", "b"])
+    comparison = compare([[made()], [made([gathered(FP32, STEADY)])]], ["a", "b"])
     assert comparison.alone == ["train cpu bf16 eager 32: only in a"]
     with pytest.raises(BenchError, match="no combination is in a and in another"):
-        compare([made([gathered(BF16, STEADY)]), made([gathered(FP32, STEADY)])], ["a", "b"])
+        compare([[made([gathered(BF16, STEADY)])], [made([gathered(FP32, STEADY)])]], ["a", "b"])
     with pytest.raises(BenchError, match="two or more"):
-        compare([made()], ["a"])
+        compare([[made()]], ["a"])
 
 
 def test_code_and_environment_stand_side_by_side() -> None:
     other = made(code=Code(genlab="0.1.0", commit="1" * 40, dirty=True))
-    found = {each.name: each.values for each in compare([made(), other], ["a", "b"]).differences}
+    found = {each.name: each.values for each in compare([[made()], [other]], ["a", "b"]).differences}
     assert found.keys() == {"code.commit", "code.dirty"}
     assert found["code.dirty"] == ("false", "true")
 
@@ -268,7 +268,7 @@ def test_what_others_took_of_the_cores_may_explain_a_difference() -> None:
         return made([found])
 
     def verdict(a: Result, b: Result) -> str:
-        return compare([a, b], ["a", "b"]).rows[0].ratio.verdict
+        return compare([[a], [b]], ["a", "b"]).rows[0].ratio.verdict
 
     assert verdict(sitting(1, 0), sitting(1.5, 0)) == "slower"
     assert verdict(sitting(1, 1.0), sitting(1.5, 1.0)) == "slower"  # both alike

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from genlab.bench.contention import others_cores
 from genlab.bench.result import BenchError, Cell, Combination, Result
-from genlab.bench.statistics import Ratio, ratio_of
+from genlab.bench.sittings import together, units_of
+from genlab.bench.statistics import Ratio, ratio_of, sitting_ratio
 from genlab.difference import said, variations
 from genlab.tree import Json
 
@@ -44,14 +45,24 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What comparing has found. names: of the results. alone: combinations that not all have, and who has them."""
+    """What comparing has found.
+
+    names: of the sides. sittings: of each. results: one for each side, with the estimates of all its sittings.
+    alone: combinations that not all have, and who has them.
+    """
 
     names: tuple[str, ...]
+    sittings: tuple[int, ...]
     results: tuple[Result, ...]
     rows: list[Row]
     differences: list[Difference]
     alone: list[str]
     same_recipe: bool
+
+    def said(self, number: int) -> str:
+        """Return what a side is called, with how many sittings it is."""
+        count = self.sittings[number]
+        return self.names[number] + (f", {count} sittings" if count > 1 else "")
 
     def slower_than(self, factor: float) -> list[Row]:
         """Return what is significantly slower than the first, by more than ``factor``."""
@@ -64,47 +75,64 @@ class Comparison:
         counts = [(said.count(word), word) for word in ("slower", "faster") if word in said]
         if counts:
             return ", ".join(f"{count} of {len(said)} combinations {word}" for count, word in counts)
-        return "too few processes to tell" if "too few processes" in said else "no significant difference"
+        if "too few measurements" in said:
+            return "too few measurements to tell"
+        return "not all trainings reached it" if "not all reached it" in said else "no significant difference"
 
 
-def compare(results: Sequence[Result], names: Sequence[str], *, anyway: bool = False) -> Comparison:
-    """Compare results with the first of them. anyway: even if they are not of the same recipe.
+Side = Sequence[Result]  # the sittings of one thing
+
+
+def compare(sides: Sequence[Side], names: Sequence[str], *, anyway: bool = False) -> Comparison:
+    """Compare sides with the first of them. anyway: even if they are not of the same recipe.
 
     Raises ``BenchError`` for fewer than two, for different recipes, and where no combination is in two of them.
     """
-    if len(results) < 2:
+    if len(sides) < 2:
         raise BenchError("two or more results are compared; `genlab bench report` shows one")
+    results = [together(side) for side in sides]
     first, *others = results
     same = len({result.recipe.sha256 for result in results}) == 1
     if not same and not anyway:
         raise BenchError(_recipes_differ(results, names))
     rows = [
-        Row(cell.combination, number, cell, other, _ratio(first, cell, result, other))
+        Row(cell.combination, number, cell, other, _ratio(cell.combination, sides[0], sides[number]))
         for cell in first.cells
         for number, result in enumerate(others, start=1)
-        if (other := result.cell(cell.combination)) is not None and seconds_of(cell) and seconds_of(other)
+        if (other := result.cell(cell.combination)) is not None and cell.seconds and other.seconds
     ]
     if not rows:
         raise BenchError(f"no combination is in {names[0]} and in another; there are {_listed(results, names)}")
+    sittings = tuple(map(len, sides))
     return Comparison(
-        tuple(names), tuple(results), rows, _differences(results), list(_alone(results, names)), same
+        tuple(names), sittings, tuple(results), rows, _differences(results), list(_alone(results, names)), same
     )
 
 
-def seconds_of(cell: Cell) -> list[float]:
-    """Return what each process of a cell takes for a call: the median of its windows, in order of time."""
-    return [median(process.windows) for process in cell.processes if process.windows]
+def _ratio(combination: Combination, before: Side, after: Side) -> Ratio:
+    """Form a ratio, of sittings if each side is several; else what sittings differ by is allowed for."""
+    found = _measured(combination, before, after)
+    return found if _all_reached(combination, [*before, *after]) else replace(found, verdict="not all reached it")
 
 
-def _ratio(first: Result, cell: Cell, result: Result, other: Cell) -> Ratio:
-    """Form a ratio; what others took of the cores, more in one sitting than in the other, may explain a part."""
-    allowance = abs(_busy(first, cell) - _busy(result, other))
-    return ratio_of(seconds_of(cell), seconds_of(other), allowance=allowance)
+def _all_reached(combination: Combination, sittings: Side) -> bool:
+    """Whether each process has a time: a training that did not reach its val/loss has none."""
+    cells = [cell for result in sittings if (cell := result.cell(combination)) is not None]
+    return all(process.windows for cell in cells for process in cell.processes)
 
 
-def _busy(result: Result, cell: Cell) -> float:
-    """Return the logarithm of how many times as long a cell takes if it had only the cores that others left."""
-    known = [others_cores(process.before, process.after) for process in cell.processes]
+def _measured(combination: Combination, before: Side, after: Side) -> Ratio:
+    if len(before) > 1 and len(after) > 1:
+        return ratio_of(units_of(combination, before), units_of(combination, after))
+    busy = abs(_busy(combination, before) - _busy(combination, after))
+    return sitting_ratio(units_of(combination, before), units_of(combination, after), busy=busy)
+
+
+def _busy(combination: Combination, side: Side) -> float:
+    """Return the logarithm of how many times as long a call takes that has only the cores that others left."""
+    result = side[-1]
+    cell = result.cell(combination)
+    known = [others_cores(process.before, process.after) for process in cell.processes] if cell else []
     taken = [cores for cores in known if cores is not None]
     share = median(taken) / len(result.environment.processor.usable) if taken else 0.0
     return 0.0 if share < QUIET else -math.log(1 - min(share, 0.9))

@@ -157,7 +157,7 @@ def _compared(found: Sequence[Named]) -> Html | None:
     if len(same) < 2:
         return None
     try:
-        comparison = compare([result for _, result in same], [name for name, _ in same])
+        comparison = compare([[result] for _, result in same], [name for name, _ in same])
     except BenchError:
         return None
     lines: list[list[Content]] = [

@@ -135,9 +135,9 @@ class Estimate(Frozen):
     median: Positive
     first_quartile: Positive
     third_quartile: Positive
-    low: Positive = Field(description="of the bootstrap interval of the median, over processes")
+    low: Positive = Field(description="of the interval of the median, over processes")
     high: Positive
-    level: float
+    level: float = Field(description="what the interval covers; below six values not 0.95")
     processes: int
     half_width: float = Field(description="half of the interval as a share of the median")
     narrow: bool = Field(description="whether that is below the protocol's bound")

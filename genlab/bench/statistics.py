@@ -1,44 +1,55 @@
 """How sure a median over processes is, and whether two of them differ.
 
 A process is the unit: windows within one share its memory layout, its cores and the moment, so they are no
-independent samples. Each process counts once, as the median of its windows; intervals are percentile bootstraps
-over processes (Efron & Tibshirani 1993, chapter 13), of logarithms where ratios are formed.
+independent samples. Each process counts once, as the median of its windows. The interval of a median is that of
+the sign test, between its order statistics (Hettmansperger & Sheather 1986), which covers as much as it says for
+every distribution and from six values on; of a ratio of two medians, a percentile bootstrap of logarithms (Efron &
+Tibshirani 1993, chapter 13).
 
-Two results come from two sittings, and between sittings a machine changes by more than chance within one tells.
-So a difference is called significant only if its interval, widened by the drift that was seen within both
-sittings, leaves out 1, and if it exceeds ``LEAST``. A level that one whole sitting has and another has not cannot
-be seen so (``docs/bench.md`` has figures). ``tests/test_bench_statistics.py`` holds this to its promise:
-two results of the same thing, six combinations each, on a machine that drifts and stumbles, are called the same
-in every one of the six at least nine times of ten.
+Two results come from two sittings, and between sittings a machine changes by more than chance within one tells:
+where a hypervisor has put its cores, for one, which stays for minutes. So a difference of two sittings is called
+significant only if its interval leaves out 1 after it was widened by ``SITTING``, by the drift that was seen
+within both, and by what others took of the cores. Where each side is several sittings, these are the unit, and
+nothing needs to be allowed for. ``tests/test_bench_statistics.py`` holds this to its promise: two results of the
+same thing, six combinations each, on machines that drift, stumble and have a level of their own in each sitting,
+are called the same in every one of the six at least nine times of ten.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 DRAWS = 4000
-LEAST = 0.02  # differences up to this share are never called one: between sittings, nobody measures better
-FEWEST = 4  # processes a side below which nothing is called significant
+LEAST = 0.02  # differences up to this share are never called one
+SITTING = 0.05  # what one sitting may differ from another of the same by and not show it
+FEWEST = 5  # values a side below which nothing is called significant: the bootstrap covers too little
 LEVEL = 0.95
 
 Floats = NDArray[np.float64]
-Verdict = Literal["slower", "faster", "no significant difference", "too few processes"]
+Verdict = Literal[
+    "slower", "faster", "no significant difference", "too few measurements", "not all reached it"
+]  # a training its val/loss
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Median, quartiles, and the interval of the median at ``LEVEL``, over so many values."""
+    """Median, quartiles, and the interval of the median over so many values.
+
+    level: of the interval; below six values even the smallest and the largest enclose less than ``LEVEL``.
+    """
 
     median: float
     first_quartile: float
     third_quartile: float
     low: float
     high: float
+    level: float
     count: int
 
     @property
@@ -68,8 +79,30 @@ def spread_of(values: Sequence[float]) -> Spread:
         raise ValueError("no values")
     sample = np.asarray(values, dtype=np.float64)
     first, middle, third = (float(q) for q in np.quantile(sample, (0.25, 0.5, 0.75)))
-    low, high = _interval(_medians(sample, 0), LEVEL)
-    return Spread(middle, first, third, low, high, len(values))
+    low, high, level = median_interval(values)
+    return Spread(middle, first, third, low, high, level, len(values))
+
+
+def median_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float, float]:
+    """Return an interval of the median and its level, exact for any continuous distribution but for one step.
+
+    The d-th smallest and d-th largest of n values enclose the median with probability 1 - 2 P(B < d), B binomial
+    with n and 1/2. Between the two d whose probabilities enclose ``level`` the ends are interpolated
+    (Hettmansperger & Sheather 1986). If no d reaches it, the extremes and what they enclose are returned.
+    """
+    ordered, n = sorted(values), len(values)
+
+    def enclosed(d: int) -> float:
+        return 1 - sum(comb(n, i) for i in range(d)) / 2 ** (n - 1)
+
+    if enclosed(1) < level:
+        return ordered[0], ordered[-1], max(enclosed(1), 0.0)
+    d = max(d for d in range(1, n // 2 + 1) if enclosed(d) >= level)
+    step = (enclosed(d) - level) / (enclosed(d) - enclosed(d + 1))
+    inward = (n - d) * step / (d + (n - 2 * d) * step)
+    low = ordered[d - 1] + inward * (ordered[d] - ordered[d - 1])
+    high = ordered[n - d] + inward * (ordered[n - d - 1] - ordered[n - d])
+    return low, high, level
 
 
 def drift_of(values: Sequence[float]) -> float:
@@ -84,19 +117,27 @@ def drift_of(values: Sequence[float]) -> float:
     return float(abs(np.median(sample[:half]) - np.median(sample[-half:])))
 
 
-def ratio_of(before: Sequence[float], after: Sequence[float], *, allowance: float = 0.0) -> Ratio:
-    """Return how many times as long ``after`` takes as ``before``: seconds of each process, in order of time.
+def sitting_ratio(before: Sequence[float], after: Sequence[float], *, busy: float = 0.0) -> Ratio:
+    """Return how many times as long a sitting takes as another: seconds of each process, in order of time.
 
-    allowance: widens the interval further, a logarithm: what else happened may explain so much. Raises
-    ``ValueError`` if a side is empty.
+    busy: how much what others did in one and not in the other may explain, a logarithm. Raises ``ValueError`` if
+    a side is empty.
+    """
+    return ratio_of(before, after, allowance=SITTING + drift_of(before) + drift_of(after) + busy)
+
+
+def ratio_of(before: Sequence[float], after: Sequence[float], *, allowance: float = 0.0) -> Ratio:
+    """Return how many times as long ``after`` takes as ``before``, independent values of either.
+
+    allowance: widens the interval, a logarithm: what else happened may explain so much. Raises ``ValueError`` if a
+    side is empty.
     """
     if not before or not after:
         raise ValueError("no values")
     a, b = (np.log(np.asarray(side, dtype=np.float64)) for side in (before, after))
     middle = float(np.median(b) - np.median(a))
     low, high = _interval(_medians(b, 1) - _medians(a, 2), LEVEL)
-    drift = drift_of(before) + drift_of(after) + allowance
-    low, high = min(low, middle) - drift, max(high, middle) + drift
+    low, high = min(low, middle) - allowance, max(high, middle) + allowance
     verdict = _verdict(a, b, middle, low, high)
     return Ratio(float(np.exp(middle)), float(np.exp(low)), float(np.exp(high)), verdict)
 
@@ -109,13 +150,13 @@ def paired_ratio(before: Sequence[float], after: Sequence[float]) -> tuple[float
     if not before or len(before) != len(after):
         raise ValueError("as many values on either side are expected")
     logs = np.log(np.asarray(after, dtype=np.float64)) - np.log(np.asarray(before, dtype=np.float64))
-    low, high = _interval(_medians(logs, 3), LEVEL)
+    low, high, _ = median_interval(logs.tolist())
     return float(np.exp(np.median(logs))), float(np.exp(low)), float(np.exp(high))
 
 
 def _verdict(a: Floats, b: Floats, middle: float, low: float, high: float) -> Verdict:
     if min(len(a), len(b)) < FEWEST:
-        return "too few processes"
+        return "too few measurements"
     if low > 0 and middle > np.log1p(LEAST):
         return "slower"
     if high < 0 and middle < -np.log1p(LEAST):

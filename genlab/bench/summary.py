@@ -8,8 +8,9 @@ from statistics import median
 
 from genlab.bench.accelerators import THROTTLED
 from genlab.bench.contention import others_cores, rate_of
+from genlab.bench.estimates import estimate, is_narrow, seconds_of
 from genlab.bench.machine import Conditions
-from genlab.bench.result import Agreement, Cell, Combination, Estimate, Peaks, Process
+from genlab.bench.result import Agreement, Cell, Combination, Peaks, Process
 from genlab.bench.roofline import placed
 from genlab.bench.statistics import LEVEL, Spread, drift_of, spread_of
 from genlab.bench.tasks import Counts, Done
@@ -42,25 +43,25 @@ class Gathered:
     @property
     def seconds(self) -> list[float]:
         """What each process takes for a call: the median of its windows."""
-        return [median(process.windows) for process in self.processes if process.windows]
+        return seconds_of(self.processes)
 
     def narrow(self, bound: float) -> bool:
         """Whether the interval is narrow enough."""
-        return len(self.seconds) > 1 and spread_of(self.seconds).half_width <= bound
+        return bool(self.seconds) and is_narrow(spread_of(self.seconds), bound)
 
     def cell(self, bound: float, peaks: Sequence[Peaks]) -> Cell:
         """Return what is written of it."""
         seconds, examples = self.seconds, self.examples_per_call
         found = spread_of(seconds) if seconds else None
-        speeds = spread_of([examples / value for value in seconds]) if seconds and examples else None
+        speeds = [examples / value for value in seconds] if examples and self.combination.what != "start" else []
         built = [process.cold.runner for process in self.processes if process.cold.cache == "empty"]
         peak = next((p for p in peaks if (p.device, p.precision) == _where(self.combination)), None)
         return Cell(
             combination=self.combination,
             examples_per_call=examples,
             agreement=self.agreement,
-            seconds=_estimate(found, bound),
-            images_per_second=_estimate(speeds, bound) if self.combination.what != "start" else None,
+            seconds=estimate(seconds, bound),
+            images_per_second=estimate(speeds, bound),
             cold_seconds=_median([process.cold.total for process in self.processes]),
             build_seconds=_median([value for value in built if value is not None]),
             peak_host_bytes=_whole([process.peak_host_bytes for process in self.processes]),
@@ -82,6 +83,8 @@ class Gathered:
             return said
         if found.count < 2:
             said.append("one process only: no interval")
+        elif found.level < LEVEL:
+            said.append(f"{found.count} processes only: the interval covers {found.level:.0%}, not {LEVEL:.0%}")
         elif found.half_width > bound:
             said.append(f"the interval is ±{found.half_width:.0%}, not ±{bound:.0%}")
         if found.spread > NOISY:
@@ -128,22 +131,6 @@ def _more(first: float | None, last: float | None) -> bool:
 
 def _where(combination: Combination) -> tuple[str, str | None]:
     return combination.device, combination.precision
-
-
-def _estimate(found: Spread | None, bound: float) -> Estimate | None:
-    if found is None:
-        return None
-    return Estimate(
-        median=found.median,
-        first_quartile=found.first_quartile,
-        third_quartile=found.third_quartile,
-        low=found.low,
-        high=found.high,
-        level=LEVEL,
-        processes=found.count,
-        half_width=found.half_width,
-        narrow=found.count > 1 and found.half_width <= bound,
-    )
 
 
 def _median(values: Sequence[float]) -> float | None:

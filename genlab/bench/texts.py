@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from html import escape
 from typing import Any
 
 from genlab.bench.comparing import Comparison, Row
 from genlab.bench.result import Agreement, Cell, Estimate
+from genlab.bench.statistics import LEVEL
 
 
 def time_said(seconds: float) -> str:
@@ -24,8 +26,10 @@ def speed_said(speed: float) -> str:
 
 
 def interval_said(estimate: Estimate) -> str:
-    """Say how sure a median is: ``±3 %``; nothing where one process tells nothing."""
-    return f"±{100 * estimate.half_width:.2g} %" if estimate.processes > 1 else ""
+    """Say how sure a median is: ``±3 %``, with its level if that is below the usual; nothing of one process."""
+    if estimate.processes < 2:
+        return ""
+    return f"±{100 * estimate.half_width:.2g} %" + (f" ({estimate.level:.0%})" if estimate.level < LEVEL else "")
 
 
 def agreement_said(agreement: Agreement | None) -> str:
@@ -46,7 +50,7 @@ def ratio_said(row: Row) -> str:
 def as_markdown(comparison: Comparison) -> str:
     """Return a comparison as Markdown: verdict, ratios, and what else differs."""
     names = comparison.names
-    lines = [f"**{comparison.verdict}**, first: {_cell(names[0])}", ""]
+    lines = [f"**{comparison.verdict}**, first: {_cell(comparison.said(0))}", ""]
     if not comparison.same_recipe:
         lines += ["The recipes differ: these are times of different things.", ""]
     lines += [
@@ -106,6 +110,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     """Return everything that a comparison has found, as plain values."""
     return {
         "results": list(comparison.names),
+        "sittings": list(comparison.sittings),
         "verdict": comparison.verdict,
         "same_recipe": comparison.same_recipe,
         "rows": [
@@ -142,4 +147,4 @@ def _three(value: float) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return escape(text, quote=False).replace("|", "\\|").replace("\n", " ")

@@ -19,7 +19,10 @@ WRITTEN = (".md", ".csv", ".json", ".png")
 def command(
     results: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="Results of genlab bench; the first is compared with."),
+        typer.Argument(
+            metavar="FILE|DIR...",
+            help="Results of genlab bench, or folders of several sittings; the first is compared with.",
+        ),
     ],
     fail_if_slower: Annotated[
         float | None,
@@ -38,12 +41,13 @@ def command(
 ) -> None:
     """Compare results: ratios with intervals, and what else differs.
 
-    A difference is called one only if it is significant; docs/bench.md says how that is found.
+    A difference is called one only if it is significant; docs/bench.md says how that is found. Where small ones
+    matter, measure each side five times or more, in turn, and name two folders.
 
     Example: genlab bench compare main.json mine.json --fail-if-slower 1.05 -o compared.md
     """
     from genlab.bench.comparing import compare
-    from genlab.bench.result import read_result
+    from genlab.bench.sittings import read_side
     from genlab.bench.texts import as_json
     from genlab.cli.bench_tables import labels, show_comparison
     from genlab.units import as_json as json_line
@@ -54,7 +58,7 @@ def command(
             raise RecipeError(f"{path}: one of {', '.join(WRITTEN)} is expected")
         if not path.parent.is_dir():
             raise RecipeError(f"{path}: there is no folder {path.parent}")
-    comparison = compare([read_result(path) for path in results], labels(results), anyway=anyway)
+    comparison = compare([read_side(path) for path in results], labels(results), anyway=anyway)
     if json:
         typer.echo(json_line(as_json(comparison)))
     else:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from genlab.bench.comparing import Comparison, seconds_of
+from genlab.bench.comparing import Comparison
+from genlab.bench.estimates import seconds_of
 from genlab.bench.result import Cell, Profile, Result
 from genlab.bench.statistics import paired_ratio
 from genlab.bench.texts import agreement_said, interval_said, memory_said, ratio_said, speed_said, time_said
@@ -82,7 +83,7 @@ def show_comparison(comparison: Comparison) -> None:
     """Print ratios and verdicts, then what else differs."""
     out = console()
     names = comparison.names
-    out.print(f"{comparison.verdict}  (first: {names[0]})\n")
+    out.print(f"{comparison.verdict}  (first: {comparison.said(0)})\n")
     if not comparison.same_recipe:
         out.print("the recipes differ: these are times of different things\n")
     rows = comparison.rows
@@ -129,7 +130,7 @@ def _times(cell: Cell, cells: Sequence[Cell]) -> str:
     own = cell.combination
     same = (c for c in cells if (c.combination.what, c.combination.batch_size) == (own.what, own.batch_size))
     first = next(same)
-    if first is cell or len(seconds_of(first)) < 2:
+    if first is cell or len(seconds_of(first.processes)) < 2:
         return ""
     before, after = _by_round(first), _by_round(cell)
     rounds = sorted(before.keys() & after.keys())
@@ -141,4 +142,4 @@ def _times(cell: Cell, cells: Sequence[Cell]) -> str:
 
 def _by_round(cell: Cell) -> dict[int, float]:
     measured = [process for process in cell.processes if process.windows]
-    return dict(zip([process.round for process in measured], seconds_of(cell), strict=True))
+    return dict(zip([process.round for process in measured], seconds_of(measured), strict=True))
