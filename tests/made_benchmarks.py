@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from genlab.bench.agreement import TOLERANCES
@@ -31,7 +32,8 @@ from genlab.bench.result import (
     Skipped,
 )
 from genlab.bench.summary import Gathered, warnings_of
-from genlab.bench.tasks import Counts
+from genlab.bench.tasks import Counts, Task
+from genlab.opening import open_recipe
 
 FP32 = Combination(what="train", device="cpu", precision="fp32", runner="eager", batch_size=32)
 BF16 = FP32.model_copy(update={"precision": "bf16"})
@@ -164,3 +166,18 @@ def environment(cores: int, before: Conditions) -> Environment:
         before=before,
         after=conditions(300.0),
     )  # fmt: skip
+
+
+def task_of(bars: Path, **given: str) -> Task:
+    combination = Combination(what="train", device="cpu", precision="fp32", runner="eager", batch_size=32)
+    return Task(
+        recipe=open_recipe(bars).recipe.written(),
+        combination=combination.model_copy(update=given),
+        round=0,
+        spawned=0.0,
+        threads=None,
+        windows=2,
+        window_seconds=0.01,
+        warm_up_seconds=0.1,
+        cache=None,
+    )

@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import signal
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from torch.amp import GradScaler
 
-from genlab.bench import accelerators, children, running
-from genlab.bench import agreement as agreeing
-from genlab.bench.agreement import HostNoise, Numbers, compared, numbers, side_of
-from genlab.bench.children import Answer, command
+from genlab.bench import running
+from genlab.bench.children import Answer
 from genlab.bench.plan import Wanted, plan
-from genlab.bench.result import BenchError, Combination, read_result
-from genlab.bench.roofline import counts_of
+from genlab.bench.result import BenchError, read_result
 from genlab.bench.running import Options, bench
-from genlab.bench.tasks import About, Done, Failed, Task
-from genlab.bench.works import prepared_for
+from genlab.bench.tasks import About, Done, Failed, Profiled, Task
 from genlab.cli import main
-from genlab.device import Capabilities, Device
 from genlab.errors import RunError
 from genlab.opening import open_recipe
-from genlab.precision import Precision
-from genlab.seeds import derive
 from tests.made_benchmarks import agreement, conditions, environment, process
 
 Captured = pytest.CaptureFixture[str]
@@ -78,6 +66,8 @@ def test_what_makes_no_difference_is_measured_once(bars: Path) -> None:
             ["--precision", "fp33"],
             "--precision fp33: did you mean 'fp32'? there are fp32, tf32, bf16, fp16, and all",
         ),
+        (["--precision", "fp32,"], "--precision 'fp32,': words separated by commas are expected, as in fp32,bf16"),
+        (["--device", ""], "--device '': words separated by commas are expected, as in cpu,cuda"),
         (["--runner", "lazy"], "--runner lazy: there are eager, compile, graph, and all"),
         (["--what", "dream"], "--what dream: "),
         (["--batch-size", "8,x"], "--batch-size 8,x: whole numbers from 1"),
@@ -107,6 +97,7 @@ class Fake:
         self.tasks: list[Task] = []
         self.failing: dict[str, Failed] = {}
         self.interrupt_at: int | None = None
+        self.lasting = 0.0  # seconds of each process, on its own clock
 
     def __call__(self, task: Task, variables: dict[str, str], told: Callable[[str], None]) -> Answer:
         self.tasks.append(task)
@@ -116,9 +107,14 @@ class Fake:
         label = task.combination.label
         if label in self.failing:
             return self.failing[label]
+        if task.trace is not None:
+            return Profiled(about=ABOUT, steps=20, costs=[])
         first = agreement(precision=task.combination.precision or "fp32") if task.agreement_steps else None
         return Done(
-            about=ABOUT, process=process(task.round, self.seconds(task)), examples_per_call=32, agreement=first
+            about=ABOUT,
+            process=process(task.round, self.seconds(task), after=conditions(task.spawned + self.lasting)),
+            examples_per_call=32,
+            agreement=first,
         )
 
     @property
@@ -139,11 +135,11 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
 
 def test_combinations_take_turns_in_an_order_drawn_anew(fake: Fake, bars: Path, tmp_path: Path) -> None:
     wanted = Wanted(("cpu",), ("fp32", "bf16", "fp16"), ("eager", "compile"))
-    result = bench(bars, wanted=wanted, options=Options(processes=4), output=tmp_path / "r.json")
-    assert [sorted(order) for order in fake.rounds] == [sorted(fake.rounds[0])] * 4
+    result = bench(bars, wanted=wanted, options=Options(processes=7), output=tmp_path / "r.json")
+    assert [sorted(order) for order in fake.rounds] == [sorted(fake.rounds[0])] * 7
     assert len({tuple(order) for order in fake.rounds}) > 1
     assert result.protocol.order == fake.rounds
-    assert (result.ended, [len(cell.processes) for cell in result.cells]) == ("complete", [4] * 6)
+    assert (result.ended, [len(cell.processes) for cell in result.cells]) == ("complete", [7] * 6)
     assert read_result(tmp_path / "r.json") == result
 
 
@@ -158,10 +154,10 @@ def test_more_processes_until_the_interval_is_narrow_or_there_are_enough(
     fake: Fake, bars: Path, capsys: Captured
 ) -> None:
     fake.seconds = lambda task: 0.01 if task.combination.precision == "fp32" else 0.01 * (1 + task.round % 3)
-    result = bench(bars, wanted=CPU, options=Options(processes=3, most=6))
+    result = bench(bars, wanted=CPU, options=Options(processes=3, most=9))
     quiet, noisy = result.cells
-    assert len(quiet.processes) == 3
-    assert len(noisy.processes) == 6
+    assert len(quiet.processes) == 6  # fewer enclose less than 95 %
+    assert len(noisy.processes) == 9
     assert quiet.seconds is not None
     assert noisy.seconds is not None
     assert (quiet.seconds.narrow, noisy.seconds.narrow) == (True, False)
@@ -240,9 +236,9 @@ def test_a_process_that_fails_once_is_a_note_and_not_the_end(
         return next(answers, None) or fake(task, variables, told)
 
     monkeypatch.setattr(running, "measured", once)
-    result = bench(bars, wanted=Wanted(("cpu",), ("fp32",), ("eager",)), options=Options(processes=3))
+    result = bench(bars, wanted=Wanted(("cpu",), ("fp32",), ("eager",)), options=Options(processes=7))
     (cell,) = result.cells
-    assert (len(cell.processes), cell.failures) == (3, ["ended by signal 9"])
+    assert (len(cell.processes), cell.failures) == (7, ["ended by signal 9"])
 
 
 def test_json_is_the_result_alone(fake: Fake, bars: Path, capsys: Captured) -> None:
@@ -288,220 +284,28 @@ def test_a_profile_is_of_the_recipes_own_way_and_of_the_work_that_is_asked_for(
     assert fake.rounds == [["eval cpu bf16 16"]]
 
 
-# -- does it agree? -------------------------------------------------------------------------------------------
-
-
-def task_of(bars: Path, **given: str) -> Task:
-    combination = Combination(what="train", device="cpu", precision="fp32", runner="eager", batch_size=32)
-    return Task(
-        recipe=open_recipe(bars).recipe.written(),
-        combination=combination.model_copy(update=given),
-        round=0,
-        spawned=0.0,
-        threads=None,
-        windows=2,
-        window_seconds=0.01,
-        warm_up_seconds=0.1,
-        cache=None,
-    )
-
-
-def test_the_same_way_agrees_to_the_last_bit_and_bf16_within_its_tolerance(bars: Path) -> None:
-    def found(precision: str) -> Numbers:
-        return numbers(side_of(prepared_for(task_of(bars, precision=precision))), 20)
-
-    told, again, bf16 = found("fp32"), found("fp32"), found("bf16")
-    exact = compared(again, told, agreeing.TOLERANCES["fp32"], 20)
-    assert (exact.loss_error, exact.gradient_error, exact.val_loss_error, exact.disagrees) == (0, 0, 0, [])
-    close = compared(bf16, told, agreeing.TOLERANCES["bf16"], 20)
-    assert close.disagrees == []
-    assert close.gradient_error > agreeing.TOLERANCES["fp32"].gradient
-    assert "gradient" in compared(bf16, told, agreeing.TOLERANCES["fp32"], 20).disagrees
-
-
-def test_a_way_that_computes_something_else_disagrees() -> None:
-    told = Numbers(100.0, torch.ones(4, dtype=torch.float64), 50.0)
-    wrong = [
-        (Numbers(101.0, told.gradient, 50.0), ["loss"]),
-        (Numbers(100.0, 1.1 * told.gradient, 50.0), ["gradient"]),
-        (Numbers(100.0, told.gradient, 60.0), ["val/loss"]),
-        (Numbers(float("nan"), told.gradient * float("inf"), 50.0), ["loss", "gradient"]),
-    ]
-    for numbers_, disagrees in wrong:
-        assert compared(numbers_, told, agreeing.TOLERANCES["bf16"], 10).disagrees == disagrees
-
-
-def test_noise_of_the_host_is_the_same_for_every_side_and_new_at_every_step(bars: Path) -> None:
-    prepared = prepared_for(task_of(bars))
-    first, second = (HostNoise(prepared.recipe.seed, torch.device("cpu")) for _ in range(2))
-    x = next(iter(prepared.train))
-
-    def draws(noise: HostNoise) -> list[torch.Tensor]:
-        found = []
-        with noise.drawn():
-            for _ in range(2):
-                found.append(prepared.model.q(x).rsample())
-                noise.refill()
-        return found
-
-    one, other = draws(first), draws(second)
-    assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-    assert not torch.equal(*one)
-    q = prepared.model.q(x)
-    with first.drawn():
-        z = torch.stack([(first.refill(), (q.rsample() - q.mean) / q.stddev)[1] for _ in range(200)])
-    assert abs(z.mean().item()) < 0.05
-    assert abs(z.std().item() - 1) < 0.05
-    assert "noise" not in type(q).rsample.__code__.co_names  # what was there before is there again
-    assert derive(1, "noise", 0) != derive(1, "noise", 1)
-
-
-def test_a_side_with_the_hosts_noise_trains_as_another_does(bars: Path) -> None:
-    found = []
-    for _ in range(2):
-        noise = HostNoise(0, torch.device("cpu"))
-        with noise.drawn():
-            found.append(numbers(side_of(prepared_for(task_of(bars)), noise), 10, noise))
-    assert (found[0].loss, found[0].val_loss) == (found[1].loss, found[1].val_loss)
-    plain = numbers(side_of(prepared_for(task_of(bars))), 10)
-    assert plain.loss != found[0].loss  # it is other noise
-
-
-def test_operations_are_counted_as_one_does_by_hand() -> None:
-    a, b = torch.ones(30, 40), torch.ones(40, 50)
-    counts = counts_of(lambda: a @ b)
-    assert counts.flops == 2 * 30 * 40 * 50
-    assert counts.bytes == 4 * (30 * 40 + 40 * 50 + 30 * 50)
-    assert counts_of(lambda: a.t()).bytes == 0
-
-
-# -- in earnest -----------------------------------------------------------------------------------------------
-
-
-def test_a_recipe_measured_by_real_processes(bars: Path, tmp_path: Path, capsys: Captured) -> None:
+def test_ctrl_c_leaves_the_profiles_that_were_done(
+    fake: Fake, bars: Path, tmp_path: Path, capsys: Captured
+) -> None:
     path = tmp_path / "r.json"
-    options = ["--precision", "fp32", "--runner", "eager", "--processes", "1", "--limit", "1s", "-o", str(path)]
-    code, out, _ = said(["bench", str(bars), "--device", "cpu,mps", "--what", "train,load", *options], capsys)
-    assert code == 0, out
+    options = ["--profile", "--device", "cpu", "--precision", "fp32,bf16", "--runner", "eager", "-o", str(path)]
+    fake.interrupt_at = 2
+    assert said(["bench", str(bars), *options], capsys)[0] == 130
     result = read_result(path)
-    train, load = result.cells
-    assert train.agreement is not None
-    assert (train.agreement.disagrees, train.agreement.gradient_error) == ([], 0)
-    assert train.images_per_second is not None
-    assert load.seconds is not None
-    assert load.images_per_second is None
-    (process_,) = train.processes
-    assert len(process_.windows) == result.protocol.windows
-    assert 0 < process_.cold.first_call < process_.cold.total
-    assert process_.peak_host_bytes is not None
-    assert train.roofline is not None
-    assert 0 < train.roofline.share_of_product < 1
-    assert result.environment.software.libraries["torch"] == torch.__version__
-    assert result.environment.software.torch_config
-    assert result.plugins["genlab"]
-    assert "yes, exactly" in out
+    assert (result.ended, len(result.profiles)) == ("interrupted", 1)
+    path.unlink()
+    fake.tasks, fake.interrupt_at = [], 1
+    code, _, err = said(["bench", str(bars), *options], capsys)
+    assert (code, err) == (130, "interrupted before anything was profiled; nothing is kept\n")
+    assert not path.exists()
 
 
-def test_a_profile_names_the_largest_costs(bars: Path, tmp_path: Path, capsys: Captured) -> None:
-    path = tmp_path / "r.json"
-    code, out, _ = said(["bench", str(bars), "--device", "cpu", "--precision", "fp32", "--runner", "eager",
-                         "--profile", "-o", str(path)], capsys)  # fmt: skip
-    assert code == 0, out
-    (profile,) = read_result(path).profiles
-    assert len(profile.costs) == 10
-    shares = [cost.share for cost in profile.costs]
-    assert shares == sorted(shares, reverse=True)
-    assert 0.3 < sum(shares) <= 1
-    trace = json.loads((tmp_path / profile.trace).read_text())
-    assert any(event.get("name") == profile.costs[0].name for event in trace["traceEvents"])
-    assert profile.costs[0].name in out
+def test_profiling_ends_at_the_time_limit(fake: Fake, bars: Path, tmp_path: Path) -> None:
+    found = running.profile(bars, wanted=CPU, options=Options(limit=0.0), output=tmp_path / "r.json")
+    assert (found.ended, len(found.profiles)) == ("time limit", 1)
 
 
-def test_the_time_to_a_val_loss_is_measured_and_what_never_gets_there_says_so(
-    bars: Path, tmp_path: Path, capsys: Captured
-) -> None:
-    path = tmp_path / "r.json"
-    common = [str(bars), "--device", "cpu", "--precision", "fp32", "--runner", "eager",
-              "--processes", "1", "--limit", "1s", "-o", str(path)]  # fmt: skip
-    code, out, _ = said(["bench", *common, "--quality", "1000"], capsys)
-    assert code == 0, out
-    (cell,) = read_result(path).cells
-    assert cell.combination.what == "quality"
-    assert cell.processes[0].epochs == 1
-    assert cell.processes[0].reached is not None
-    assert cell.seconds is not None
-    code, out, _ = said(["bench", *common, "--quality", "0.001", "train.epochs=1"], capsys)
-    assert code == 0
-    assert "1 of 1 trainings did not reach the val/loss" in out
-
-
-def test_a_measuring_process_does_not_outlive_the_one_that_asked(bars: Path) -> None:
-    long = task_of(bars).model_copy(update={"windows": 10**6, "spawned": time.monotonic()})
-    process_ = subprocess.Popen(command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process_.stdin is not None
-    assert process_.stdout is not None
-    process_.stdin.write(long.model_dump_json().encode() + b"\n")
-    process_.stdin.flush()
-    assert b"importing" in process_.stdout.readline()
-    process_.stdin.close()
-    assert process_.wait(60) == 1
-    process_.stdout.close()
-
-
-def test_what_libraries_print_is_no_answer_and_a_crash_is_told(
-    bars: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    noisy = (
-        "import os, sys; from genlab.bench import worker\n"
-        "def broken(task, answer):\n"
-        "    print('a library says'); os.write(1, b'and its C code'); raise KeyError('lost')\n"
-        "worker._measured = broken\nworker.main()"
-    )
-    monkeypatch.setattr(children, "command", lambda: [sys.executable, "-c", noisy])
-    answer = children.measured(task_of(bars), {}, lambda stage: None)
-    assert answer == Failed(reason="KeyError: 'lost'", mended=False)
-    monkeypatch.setattr(children, "command", lambda: [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
-    killed = children.measured(task_of(bars), {}, lambda stage: None)
-    assert killed == Failed(reason="the process ended by signal 9: it said nothing", mended=False)
-
-
-NVIDIA_SMI = """#!/bin/sh
-case "$*" in
-  *mig.mode*,*) echo 'Field "mig.mode.current" is not a valid field to query.'; exit 2 ;;
-  *mig.mode*) exit 2 ;;
-  *query-gpu=driver_version*) echo '550.54' ;;
-  *query-gpu=power.limit*) echo '350.00 W' ;;
-  *query-gpu=ecc*) echo '[N/A]' ;;
-  *query-gpu=clocks.sm,*) echo '1980 MHz, 2619 MHz, 120.5 W, 41, 98 %, 0x4, Not Active, Not Active, Active' ;;
-  *) echo 'on' ;;
-esac
-"""
-
-
-def test_an_accelerators_driver_is_asked_for_what_it_knows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text(NVIDIA_SMI)
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(Device, "uuid", "GPU-1234")
-    device = Device(torch.device("meta"), Capabilities())
-    described = accelerators.describe(device)
-    assert described is not None
-    assert described.driver == "550.54"
-    assert described.settings["power_limit"] == "350.00 W"
-    assert not {"mig", "ecc"} & described.settings.keys()
-    state = accelerators.state(device)
-    assert (state["power"], state["throttled_by_power"]) == ("120.5 W", "Active")
-    assert accelerators.describe(Device(torch.device("cpu"), Capabilities(host_memory=True))) is None
-
-
-def test_fp16_is_compared_at_a_scale_that_does_not_overflow(bars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def overflowing(own: Precision) -> GradScaler:
-        return GradScaler(own.device_type, init_scale=2.0**24, enabled=own.name == "fp16")
-
-    told = numbers(side_of(prepared_for(task_of(bars))), 5)
-    monkeypatch.setattr(Precision, "scaler", overflowing)
-    found = numbers(side_of(prepared_for(task_of(bars, precision="fp16"))), 5)
-    assert compared(found, told, agreeing.TOLERANCES["fp16"], 5).gradient_error < 1e-2
+def test_a_second_process_is_not_started_if_it_would_end_late(fake: Fake, bars: Path, tmp_path: Path) -> None:
+    fake.lasting = 20.0
+    found = bench(bars, wanted=CPU, options=Options(limit=15.0), output=tmp_path / "r.json")
+    assert (found.ended, fake.rounds) == ("time limit", [fake.rounds[0]])

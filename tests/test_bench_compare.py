@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ import pytest
 from genlab.bench.comparing import compare
 from genlab.bench.plots import draw_bars, draw_roofline, draw_scaling
 from genlab.bench.result import BenchError, Code, Result, write_result
-from genlab.bench.summary import warnings_of
-from genlab.bench.texts import time_said
+from genlab.bench.sittings import read_side
+from genlab.bench.summary import Gathered, warnings_of
+from genlab.bench.texts import as_markdown, time_said
 from genlab.cli import main
 from tests.made_benchmarks import BF16, FP32, STEADY, conditions, gathered, made, process
 
@@ -130,7 +132,7 @@ def test_code_and_environment_stand_side_by_side() -> None:
     [
         (["bench", "compare", "none.json", "x.json"], "none.json: cannot be read"),
         (["bench", "compare", "a.json", "-o", "x.txt"], "x.txt: one of .md, .csv, .json, .png is expected"),
-        (["bench", "report", "/nowhere-at-all"], "no results of genlab bench"),
+        (["bench", "report", "/nowhere-at-all"], "/nowhere-at-all: no such file or folder"),
     ],
 )
 def test_mistakes_are_one_message_and_code_2(arguments: list[str], message: str, capsys: Captured) -> None:
@@ -273,3 +275,66 @@ def test_what_others_took_of_the_cores_may_explain_a_difference() -> None:
     assert verdict(sitting(1, 0), sitting(1.5, 0)) == "slower"
     assert verdict(sitting(1, 1.0), sitting(1.5, 1.0)) == "slower"  # both alike
     assert verdict(sitting(1, 0), sitting(1.5, 1.0)) == "no significant difference"  # one of two cores was taken
+
+
+# -- several sittings -----------------------------------------------------------------------------------------
+
+
+def sittings(folder: Path, levels: Sequence[float], factor: float = 1.0) -> Path:
+    """A folder of results, each with a level of its own."""
+    folder.mkdir()
+    for number, level in enumerate(levels):
+        found = made([gathered(FP32, [factor * level * value for value in STEADY])])
+        when = f"2026-11-22T1{number}:00:00+00:00"
+        write_result(folder / f"{9 - number}.json", found.model_copy(update={"created": when}))
+    return folder
+
+
+LEVELS = (1.0, 1.03, 0.98, 1.02, 0.99)
+
+
+def test_folders_of_sittings_are_compared_by_sittings(tmp_path: Path, capsys: Captured) -> None:
+    before, after = sittings(tmp_path / "before", LEVELS), sittings(tmp_path / "after", LEVELS[::-1], 1.07)
+    (before / "profile.trace.json").write_text("{}")
+    code, out, _ = said(["bench", "compare", str(before), str(after)], capsys)
+    assert code == 0
+    assert out.startswith("1 of 1 combinations slower  (first: before, 5 sittings)")
+    alone = [str(folder / "9.json") for folder in (before, after)]
+    assert said(["bench", "compare", *alone], capsys)[1].startswith("no significant difference")
+    sides = [read_side(before), read_side(after)]
+    assert [result.created[11:13] for result in sides[0]] == ["10", "11", "12", "13", "14"]
+    comparison = compare(sides, ["before", "after"])
+    first = comparison.results[0].cells[0].seconds
+    assert first is not None
+    assert (first.median, first.processes) == (pytest.approx(0.01), 5)
+    assert compare([sides[0], sides[0]], ["a", "b"]).verdict == "no significant difference"
+    assert compare([sides[0], sides[1][:4]], ["a", "b"]).verdict == "too few measurements to tell"
+
+
+def test_a_folder_must_be_of_one_recipe(tmp_path: Path, capsys: Captured) -> None:
+    folder = sittings(tmp_path / "mixed", LEVELS[:1])
+    write_result(folder / "other.json", made(latent=8))
+    code, _, err = said(["bench", "compare", str(folder), str(folder)], capsys)
+    assert code == 2
+    assert "9.json and other.json are of different recipes" in err
+    (tmp_path / "empty").mkdir()
+    code, _, err = said(["bench", "compare", str(tmp_path / "empty"), str(folder)], capsys)
+    assert (code, "no results of `genlab bench` in this folder" in err) == (2, True)
+
+
+def test_trainings_that_did_not_reach_their_loss_leave_no_verdict() -> None:
+    quality = FP32.model_copy(update={"what": "quality"})
+    quick = gathered(quality, [10.0, 10.1, 9.9, 10.0, 10.05])
+    missed = process(5, 10.0).model_copy(update={"windows": []})
+    some = Gathered(quality, [*quick.processes, missed, missed])
+    slow = gathered(quality, [30.0, 30.1, 29.9, 30.0, 30.05])
+    assert compare([[made([quick])], [made([slow])]], ["a", "b"]).rows[0].ratio.verdict == "slower"
+    found = compare([[made([slow])], [made([some])]], ["a", "b"])
+    assert found.rows[0].ratio.verdict == "not all reached it"
+    assert found.verdict == "not all trainings reached it"
+
+
+def test_names_are_no_markup_in_markdown() -> None:
+    text = as_markdown(compare([[made()], [made()]], ["<b>a|b</b>", "c"]))
+    assert "&lt;b&gt;a\\|b&lt;/b&gt;" in text
+    assert "<b>" not in text

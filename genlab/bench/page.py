@@ -12,6 +12,7 @@ from genlab.bench import plots, texts
 from genlab.bench.comparing import Comparison, compare
 from genlab.bench.page_machines import environments
 from genlab.bench.result import BenchError, Cell, Combination, Result, read_result
+from genlab.bench.sittings import is_trace
 from genlab.files import write_text
 from genlab.plots.style import DPI
 from genlab.report.facts import PAGE, Picture
@@ -37,8 +38,10 @@ def results_in(folder: Path) -> tuple[list[Named], list[str]]:
     """Return the results in a folder by file name, and why other JSON files there were left out."""
     if folder.is_file():
         return [(folder.stem, read_result(folder))], []
+    if not folder.is_dir():
+        raise BenchError(f"{folder}: no such file or folder")
     found, notes = [], []
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted(path for path in folder.glob("*.json") if not is_trace(path)):
         try:
             found.append((path.stem, read_result(path)))
         except BenchError as error:

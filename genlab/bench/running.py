@@ -10,7 +10,7 @@ import secrets
 import signal
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,11 +92,11 @@ def bench(
     chosen = options or Options()
     if chosen.quality is not None and not math.isfinite(chosen.quality):
         raise BenchError(f"--quality {chosen.quality:g}: a finite val/loss is expected, as in 150")
-    opened = open_recipe(ref, overrides)
-    made = plan(opened.recipe, wanted or Wanted(), quality=chosen.quality is not None)
-    facts = facts_of(opened.recipe, _named(ref, overrides))
-    path = _writable(output or new_output(opened.recipe.name))
-    return _Work(facts, made, chosen, path, command, watcher or Watcher()).run()
+
+    def planned(recipe: Recipe) -> Plan:
+        return plan(recipe, wanted or Wanted(), quality=chosen.quality is not None)
+
+    return _opened(ref, overrides, planned, chosen, output, command, watcher).run()
 
 
 def profile(
@@ -111,22 +111,34 @@ def profile(
 ) -> Result:
     """Profile a recipe in each wanted combination, once: a trace each beside the result, and its largest costs.
 
-    Where neither precision nor runner is chosen, they are the recipe's own. Raises as ``bench`` does.
+    Where neither precision nor runner is chosen, they are the recipe's own, and ``auto`` is eager. Ends and raises
+    as ``bench`` does.
     """
-    chosen = options or Options()
-    opened = open_recipe(ref, overrides)
-    own, asked = opened.recipe.train, wanted or Wanted()
-    if {*asked.precisions, *asked.runners} == {ALL}:
-        runner = "eager" if own.runner == "auto" else own.runner
-        asked = replace(asked, precisions=(own.precision,), runners=(runner,))
-    made = plan(opened.recipe, asked)
-    facts = facts_of(opened.recipe, _named(ref, overrides))
-    path = _writable(output or new_output(opened.recipe.name))
-    return _Work(facts, made, chosen, path, command, watcher or Watcher()).profile()
+
+    def planned(recipe: Recipe) -> Plan:
+        own, asked = recipe.train, wanted or Wanted()
+        if {*asked.precisions, *asked.runners} == {ALL}:
+            runner = "eager" if own.runner == "auto" else own.runner
+            asked = replace(asked, precisions=(own.precision,), runners=(runner,))
+        return plan(recipe, asked)
+
+    return _opened(ref, overrides, planned, options or Options(), output, command, watcher).profile()
 
 
-def _named(ref: str | Path, overrides: Overrides | None) -> str:
-    return " ".join([str(ref), *map(str, overrides_of(overrides))])
+def _opened(
+    ref: str | Path,
+    overrides: Overrides | None,
+    planned: Callable[[Recipe], Plan],
+    options: Options,
+    output: Path | None,
+    command: str,
+    watcher: Watcher | None,
+) -> _Work:
+    """Find every mistake in the input before anything is measured."""
+    recipe = open_recipe(ref, overrides).recipe
+    made = planned(recipe)
+    facts = facts_of(recipe, " ".join([str(ref), *map(str, overrides_of(overrides))]))
+    return _Work(facts, made, options, _writable(output or new_output(recipe.name)), command, watcher or Watcher())
 
 
 def _writable(path: Path) -> Path:
@@ -186,28 +198,41 @@ class _Work:
     def profile(self) -> Result:
         """Profile each combination once."""
         self._begin()
-        profiles: list[Profile] = []
-        failures: list[Skipped] = []
+        found: list[Profile | Skipped] = []
         with caches() as folders:
-            for each in self.gathered:
-                wanted = each.combination
-                name = f"{self.path.stem}-{wanted.label.replace(' ', '-').replace(':', '')}.trace.json"
-                task = self._task(each, 0).model_copy(update={"trace": str(self.path.parent / name)})
-                answer = self._ask(task, folders)
-                if isinstance(answer, Profiled):
-                    self.watcher.on_process(each, 1, "")
-                    costs = answer.costs
-                    self.findings.know(answer.about)
-                    profiles.append(Profile(combination=wanted, steps=answer.steps, costs=costs, trace=name))
-                else:
-                    reason = answer.reason if isinstance(answer, Failed) else "it was not profiled"
-                    failures.append(Skipped(combination=wanted, reason=reason))
-                    self.watcher.on_process(each, 1, reason)
+            ended = self._profiles(folders, found)
+        profiles = [each for each in found if isinstance(each, Profile)]
+        failures = [each for each in found if isinstance(each, Skipped)]
+        if not profiles and ended == "interrupted":
+            raise Interrupted("interrupted before anything was profiled; nothing is kept", signal.SIGINT)
         if not profiles:
             raise BenchError("\n".join(f"{each.combination.label}: {each.reason}" for each in failures))
         self.gathered = []
         self.made.skipped += failures
-        return self._write("complete", profiles)
+        return self._write(ended, profiles)
+
+    def _profiles(self, folders: Caches, done: list[Profile | Skipped]) -> Ended:
+        try:
+            for each in self.gathered:
+                if done and time.monotonic() - self.began > self.options.limit:
+                    return "time limit"
+                found = self._one_profile(each, folders)
+                done.append(found)
+                self.watcher.on_process(each, 1, "" if isinstance(found, Profile) else found.reason)
+        except KeyboardInterrupt:
+            return "interrupted"
+        return "complete"
+
+    def _one_profile(self, each: Gathered, folders: Caches) -> Profile | Skipped:
+        wanted = each.combination
+        name = f"{self.path.stem}-{wanted.label.replace(' ', '-').replace(':', '')}.trace.json"
+        task = self._task(each, 0).model_copy(update={"trace": str(self.path.parent / name)})
+        answer = self._ask(task, folders)
+        if isinstance(answer, Profiled):
+            self.findings.know(answer.about)
+            return Profile(combination=wanted, steps=answer.steps, costs=answer.costs, trace=name)
+        reason = answer.reason if isinstance(answer, Failed) else "it was not profiled"
+        return Skipped(combination=wanted, reason=reason)
 
     def _write(self, ended: Ended, profiles: Sequence[Profile] = ()) -> Result:
         result = self.findings.result(self.gathered, self._protocol(), ended, profiles)
@@ -264,13 +289,13 @@ class _Work:
 
     def _one(self, each: Gathered, number: int, folders: Caches) -> None:
         self.order[-1].append(each.combination.label)
-        began = time.monotonic()
-        answer = self._ask(self._task(each, number), folders)
+        task = self._task(each, number)
+        answer = self._ask(task, folders)
         if isinstance(answer, Done):
             each.take(answer)
             self.findings.learn(answer)
-            if number:  # the first does what is done but once, too
-                self.durations[each.combination.label] = time.monotonic() - began
+            # Less what the first process alone does, once it has measured.
+            self.durations[each.combination.label] = answer.process.after.clock - task.spawned
             self.watcher.on_process(each, number + 1, "")
         else:
             reason = answer.reason if isinstance(answer, Failed) else "it measured nothing"

@@ -77,7 +77,8 @@ def command(
         typer.Option("--threads", min=1, help="Threads of torch [its choice].", show_default=False),
     ] = None,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, max=2**63 - 1, help="Makes the result repeatable.", show_default=False)
+        int,
+        typer.Option("--seed", min=0, max=2**63 - 1, help="Draws the order of combinations.", show_default=False),
     ] = 0,
     plugin: PluginFiles = None,
     json: AsJson = False,
@@ -102,11 +103,11 @@ def command(
     if output is not None and not output.parent.is_dir():
         raise RecipeError(f"{output}: there is no folder {output.parent}")
     wanted = Wanted(
-        devices=_words(device),
-        precisions=_words(precision),
-        runners=_words(runner),
+        devices=_words("--device", device, "cpu,cuda"),
+        precisions=_words("--precision", precision, "fp32,bf16"),
+        runners=_words("--runner", runner, "eager,compile"),
         batch_sizes=_sizes(batch_size),
-        whats=_words(what) if what is not None else ["train"] if quality is None else [],
+        whats=_words("--what", what, "train,sample") if what is not None else ["train"] if quality is None else [],
     )
     options = Options(
         processes=processes,
@@ -128,14 +129,17 @@ def command(
     )
 
 
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()] or ["all"]
+def _words(option: str, text: str, example: str) -> list[str]:
+    words = [word.strip() for word in text.split(",")]
+    if not all(words):
+        raise RecipeError(f"{option} {text!r}: words separated by commas are expected, as in {example}")
+    return words
 
 
 def _sizes(text: str | None) -> list[int]:
     if text is None:
         return []
-    words = _words(text)
+    words = [word.strip() for word in text.split(",")]
     if not all(re.fullmatch(r"[1-9]\d{0,8}", word) for word in words):
         raise RecipeError(
             f"--batch-size {text}: whole numbers from 1 are expected, separated by commas, as in 32,256"

@@ -32,18 +32,18 @@ def show_cells(result: Result) -> None:
         Column("device", [cell.combination.device for cell in cells]),
         Column("precision", [cell.combination.precision or "" for cell in cells]),
         Column("runner", [cell.combination.runner or "" for cell in cells]),
-        Column("batch", [str(cell.combination.batch_size or "") for cell in cells], rank=1, right=True),
+        Column("batch", [str(cell.combination.batch_size or "") for cell in cells], rank=2, right=True),
         Column("agrees", [agreement_said(cell.agreement) for cell in cells]),
         Column("images/s", [_speed(cell) for cell in cells], right=True),
         Column("a call", [_time(cell) for cell in cells], right=True),
         Column("", [_interval(cell) for cell in cells], right=True),
-        Column("times as fast", [_times(cell, cells) for cell in cells], rank=2, right=True),
+        Column("times as fast", [_times(cell, cells) for cell in cells], rank=3, right=True),
         Column(
-            "processes", [str(cell.seconds.processes if cell.seconds else 0) for cell in cells], rank=6, right=True
+            "processes", [str(cell.seconds.processes if cell.seconds else 0) for cell in cells], rank=1, right=True
         ),
-        Column("cold", [_cold(cell) for cell in cells], rank=3, right=True),
-        Column("compiling", [_built(cell) for cell in cells], rank=4, right=True),
-        Column("memory", [memory_said(cell) for cell in cells], rank=5, right=True),
+        Column("cold", [_cold(cell) for cell in cells], rank=4, right=True),
+        Column("compiling", [_built(cell) for cell in cells], rank=5, right=True),
+        Column("memory", [memory_said(cell) for cell in cells], rank=6, right=True),
     ]
     out = console()
     out.print(table(fitting(without_empty(columns), out.width)))
