@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.genlab-installed
 PROJECTS := .[dev,docs] plugins/genlab-flows plugins/genlab-mnist plugins/genlab-optuna plugins/genlab-tiny
 BENCH := .bench
+MACHINE ?= local
 
 .PHONY: help setup mnist test lint format docs bench-peers clean
 
@@ -14,7 +15,7 @@ help:
 	@echo "make lint     ruff and mypy"
 	@echo "make format   let ruff rewrite the sources"
 	@echo "make docs     build the documentation into docs/_build/html"
-	@echo "make bench-peers  time the reference model in genlab and its peers, then renew README's table: an hour"
+	@echo "make bench-peers MACHINE=name  time the reference model in genlab and its peers, renew README's table: an hour"
 	@echo "make clean    remove $(VENV), $(BENCH), built pages and caches"
 
 setup: $(STAMP)
@@ -59,7 +60,8 @@ bench-peers: setup $(foreach peer,keras-tf keras-jax pythae lightning,$(BENCH)/$
 	  --with lightning=$(BENCH)/lightning/bin/python \
 	  --with pythae=$(BENCH)/pythae/bin/python \
 	  --with plain_torch=$(BIN)/python \
-	  --with plain_torch_loader=$(BIN)/python $(ARGS)
+	  --with plain_torch_loader=$(BIN)/python \
+	  -o benchmarks/results/peers-$(MACHINE).json $(ARGS)
 	$(BIN)/python benchmarks/table.py
 
 $(BENCH)/%/.installed: benchmarks/peers/requirements-%.txt

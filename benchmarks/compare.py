@@ -101,14 +101,14 @@ def rounds_of(arguments: argparse.Namespace) -> Iterator[Round]:
 def summary(name: str, rounds: list[Round]) -> dict[str, object]:
     """Return what is quoted of one contestant."""
     seconds, ours = ([row[each]["seconds"] for row in rounds] for each in (name, "genlab"))
-    ratio, low, high = paired_ratio(ours, seconds)
+    ratio, low, high, level = paired_ratio(ours, seconds)
     losses = [row[name]["val_loss"] for row in rounds]
     return {
         "parameters": rounds[0][name]["parameters"],
         "median_seconds": median(seconds),
         "median_val_loss": median(losses),
         "learns_the_same": learns_the_same(losses, [row["genlab"]["val_loss"] for row in rounds]),
-        "times_genlab": {"median": ratio, "interval_95": [low, high]},
+        "times_genlab": {"median": ratio, "interval": [low, high], "level": level},
     }
 
 
@@ -138,7 +138,7 @@ def main() -> None:
         result["rounds"] = rounds
         arguments.output.write_text(json.dumps(result, indent=2) + "\n")
     for name, found in result["summary"].items():
-        low, high = found["times_genlab"]["interval_95"]
+        low, high = found["times_genlab"]["interval"]
         print(
             f"{name:<20} {found['median_seconds']:6.1f} s   {found['times_genlab']['median']:.2f} times genlab's "
             f"({low:.2f} to {high:.2f})   val/loss {found['median_val_loss']:.1f}"

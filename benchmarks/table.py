@@ -42,17 +42,18 @@ def text(results: Path = RESULTS) -> str:
 def epochs(found: Found, path: Path) -> str:
     """Return the table of an epoch in genlab and in each peer that learns the same."""
     machine, rounds = found["machine"], len(found["rounds"])
+    level = found["summary"]["genlab"]["times_genlab"]["level"]
     lines = [
         f"{machine['cores']} cores of {machine['cpu']}, float32, {rounds} rounds (`{path.relative_to(ROOT)}`):",
         "",
-        "| an epoch | seconds | times genlab's, with 95 % interval |",
+        f"| an epoch | seconds | times genlab's, with {100 * level:.0f} % interval |",
         "| --- | ---: | ---: |",
     ]
     rows = sorted(found["summary"].items(), key=lambda item: item[1]["median_seconds"])
     for name, one in rows:
-        if not one.get("learns_the_same", True):
+        if not one["learns_the_same"]:
             continue
-        low, high = one["times_genlab"]["interval_95"]
+        low, high = one["times_genlab"]["interval"]
         ratio = "" if name == "genlab" else f"{one['times_genlab']['median']:.2f} ({low:.2f} to {high:.2f})"
         lines.append(f"| {NAMES[name]} | {one['median_seconds']:.1f} | {ratio} |")
     return "\n".join(lines)

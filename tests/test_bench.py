@@ -68,6 +68,9 @@ def test_what_makes_no_difference_is_measured_once(bars: Path) -> None:
         ),
         (["--precision", "fp32,"], "--precision 'fp32,': words separated by commas are expected, as in fp32,bf16"),
         (["--device", ""], "--device '': words separated by commas are expected, as in cpu,cuda"),
+        (["--bound", "nan"], "--bound nan: a number from 0.001 to 1 is expected"),
+        (["--limit", "9" * 310 + "s"], "a year at most"),
+        (["--profile", "--quality", "150"], "--profile and --quality: "),
         (["--runner", "lazy"], "--runner lazy: there are eager, compile, graph, and all"),
         (["--what", "dream"], "--what dream: "),
         (["--batch-size", "8,x"], "--batch-size 8,x: whole numbers from 1"),
@@ -309,3 +312,11 @@ def test_a_second_process_is_not_started_if_it_would_end_late(fake: Fake, bars: 
     fake.lasting = 20.0
     found = bench(bars, wanted=CPU, options=Options(limit=15.0), output=tmp_path / "r.json")
     assert (found.ended, fake.rounds) == ("time limit", [fake.rounds[0]])
+
+
+def test_a_signal_before_the_first_process_has_its_exit_code_too(
+    fake: Fake, bars: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr(running, "plan", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    code, _, err = said(["bench", str(bars), "--device", "cpu"], capsys)
+    assert (code, err) == (143, "interrupted\n")

@@ -15,7 +15,7 @@ import pytest
 from genlab.bench.comparing import compare
 from genlab.bench.plots import draw_bars, draw_roofline, draw_scaling
 from genlab.bench.result import BenchError, Code, Result, write_result
-from genlab.bench.sittings import read_side
+from genlab.bench.sittings import read_side, together
 from genlab.bench.summary import Gathered, warnings_of
 from genlab.bench.texts import as_markdown, time_said
 from genlab.cli import main
@@ -132,7 +132,7 @@ def test_code_and_environment_stand_side_by_side() -> None:
     [
         (["bench", "compare", "none.json", "x.json"], "none.json: cannot be read"),
         (["bench", "compare", "a.json", "-o", "x.txt"], "x.txt: one of .md, .csv, .json, .png is expected"),
-        (["bench", "report", "/nowhere-at-all"], "/nowhere-at-all: no such file or folder"),
+        (["bench", "report", "/nowhere-at-all"], "/nowhere-at-all: cannot be read (No such file or directory)"),
     ],
 )
 def test_mistakes_are_one_message_and_code_2(arguments: list[str], message: str, capsys: Captured) -> None:
@@ -296,6 +296,8 @@ LEVELS = (1.0, 1.03, 0.98, 1.02, 0.99)
 def test_folders_of_sittings_are_compared_by_sittings(tmp_path: Path, capsys: Captured) -> None:
     before, after = sittings(tmp_path / "before", LEVELS), sittings(tmp_path / "after", LEVELS[::-1], 1.07)
     (before / "profile.trace.json").write_text("{}")
+    two = [str(before / "9.json"), str(before / "8.json")]
+    said(["bench", "compare", *two, "-o", str(before / "a comparison.json")], capsys)  # is no sitting
     code, out, _ = said(["bench", "compare", str(before), str(after)], capsys)
     assert code == 0
     assert out.startswith("1 of 1 combinations slower  (first: before, 5 sittings)")
@@ -338,3 +340,33 @@ def test_names_are_no_markup_in_markdown() -> None:
     text = as_markdown(compare([[made()], [made()]], ["<b>a|b</b>", "c"]))
     assert "&lt;b&gt;a\\|b&lt;/b&gt;" in text
     assert "<b>" not in text
+
+
+def test_what_cannot_be_judged_is_no_pass(tmp_path: Path, capsys: Captured) -> None:
+    results = {
+        "main": made(),
+        "few": made([gathered(FP32, STEADY[:4]), gathered(BF16, [v / 2 for v in STEADY], 1e-3)]),
+        "one": made([gathered(FP32, STEADY)]),
+        "wrong": made([gathered(FP32, STEADY), gathered(BF16, [v / 4 for v in STEADY], 0.5)]),
+    }
+    for name, result in results.items():
+        write_result(tmp_path / f"{name}.json", result)
+    said_of = {
+        "few": "cannot be judged: train cpu fp32 eager 32, few.json: too few measurements\n",
+        "one": "cannot be judged: train cpu bf16 eager 32: only in main.json\n",
+        "wrong": "cannot be judged: train cpu bf16 eager 32, wrong.json: disagrees\n",
+    }
+    for name, expected in said_of.items():
+        both = ["bench", "compare", str(tmp_path / "main.json"), str(tmp_path / f"{name}.json")]
+        code, _, err = said([*both, "--fail-if-slower", "2"], capsys)
+        assert (code, err) == (1, expected)
+        assert said(both, capsys)[0] == 0
+    turned = ["bench", "compare", str(tmp_path / "wrong.json"), str(tmp_path / "main.json")]
+    assert "first DISAGREES: gradient" in said(turned, capsys)[1]
+
+
+def test_a_sitting_that_disagreed_and_one_that_alone_has_a_combination_are_not_lost() -> None:
+    wrong = made([gathered(FP32, STEADY, 0.5), gathered(BF16, STEADY, 1e-3)])
+    (fp32, bf16) = together([wrong, made([gathered(FP32, STEADY)])]).cells
+    assert fp32.disagrees
+    assert bf16.combination == BF16

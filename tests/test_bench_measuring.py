@@ -73,6 +73,13 @@ def test_slow_calls_are_windows_of_their_own() -> None:
     assert calls <= 8
 
 
+def test_a_long_first_call_takes_nothing_from_the_warm_up() -> None:
+    meter, _, _ = measured(lambda call: 60.0 if call == 0 else 0.001, warm_up=5.0)
+    assert meter.first_call == pytest.approx(60.0)
+    assert meter.steady
+    assert meter.calls_per_window == 150
+
+
 def test_no_window_is_wanted_where_the_first_call_is_all() -> None:
     meter, _, calls = measured(lambda call: 0.7, windows=0)
     assert calls == 0  # whoever drives a loop of its own asks after its first call

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from genlab.bench import accelerators, children
+from genlab.bench import accelerators, attempt, children
 from genlab.bench.children import command
 from genlab.bench.result import read_result
 from genlab.bench.roofline import counts_of
-from genlab.bench.tasks import Failed
+from genlab.bench.tasks import Done, Failed
 from genlab.device import Capabilities, Device
 from genlab.selection import select
 from tests.made_benchmarks import task_of
@@ -168,3 +168,59 @@ def test_a_plugin_of_one_file_reaches_the_processes_that_measure(
     assert code == 0, err
     (cell,) = read_result(path).cells
     assert (len(cell.processes), cell.failures) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("deed", "reason"),
+    [
+        ("raise ValueError('lost')", "ValueError: lost"),
+        ("raise MemoryError", "the memory is full"),
+        ("import os; os._exit(7)", "the process ended with exit code 7: "),
+    ],
+)
+def test_a_part_that_fails_in_a_process_is_a_reason(
+    deed: str, reason: str, bars: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    file = tmp_path / "failing.py"
+    file.write_text(
+        REGISTER.format(name="failing").replace("def forward(self, x):", f"def forward(self, x):\n        {deed}")
+    )
+    try:
+        words = [
+            "bench",
+            str(bars),
+            "encoder=failing",
+            "--device",
+            "cpu",
+            "--precision",
+            "fp32",
+            "--runner",
+            "eager",
+        ]
+        code, out, err = said([*words, "--plugin", str(file), "-o", str(tmp_path / "r.json")], capsys)
+    finally:
+        select()
+        forget()
+    assert code == 2
+    assert "Traceback" not in out + err
+    assert f"no combination could be measured:\n  train cpu fp32 eager 32: {reason}" in err
+    assert not (tmp_path / "r.json").exists()
+
+
+def test_no_genlab_of_the_current_folder_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "genlab").mkdir()
+    (tmp_path / "genlab" / "__init__.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(tmp_path)
+    assert subprocess.run(command(), input=b"no task\n", capture_output=True).returncode == 1
+
+
+def test_what_cannot_be_found_out_besides_leaves_the_times(bars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(prepared: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(attempt, "peaks_of", full)
+    task = task_of(bars).model_copy(update={"spawned": time.monotonic(), "peaks": True})
+    done = attempt.attempt(task, 1.0, lambda name: None)
+    assert isinstance(done, Done)
+    assert len(done.process.windows) == task.windows
+    assert done.notes == ["peaks: not known: the memory is full"]

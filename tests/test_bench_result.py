@@ -17,9 +17,12 @@ import pytest
 from pydantic import BaseModel
 
 from genlab.bench import environment, groups
+from genlab.bench.findings import Findings
 from genlab.bench.machine import Container, Environment
+from genlab.bench.plan import Plan
 from genlab.bench.result import BenchError, Combination, published_schema, read_result, write_result
-from tests.made_benchmarks import made
+from genlab.bench.tasks import About
+from tests.made_benchmarks import FP32, made
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = ROOT / "docs" / "bench-result.schema.json"
@@ -112,7 +115,8 @@ def test_limits_of_a_container_are_found(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "pod" / "cpu.max").write_text("150000 100000\n")
     (inner / "cpu.max").write_text("max 100000\n")
     (inner / "memory.max").write_text("1073741824\n")
-    (inner / "cpu.stat").write_text("nr_throttled 3\nthrottled_usec 2500000\n")
+    (inner / "cpu.stat").write_text("nr_throttled 0\nthrottled_usec 0\n")
+    (tmp_path / "pod" / "cpu.stat").write_text("nr_throttled 3\nthrottled_usec 2500000\n")
     monkeypatch.setattr(groups, "CGROUP", tmp_path)
     monkeypatch.setattr(groups, "_groups", lambda: {"": "/pod/box"})
     assert groups.container() == Container(version=2, cores=1.5, memory=2**30)
@@ -192,3 +196,23 @@ def test_numbers_that_nothing_measures_and_control_characters_are_refused(
 
 def test_a_devices_name_is_no_terminals_command() -> None:
     assert "\x1b" not in Combination(what="train", device="\x1b[31mcpu").label
+
+
+def test_what_computes_on_each_device_is_kept() -> None:
+    found = Findings(made().recipe, Plan([FP32]), "")
+    for runtime in ({"instructions": "AVX512"}, {"cuda": "13.0"}, {"cuda": "13.0"}):
+        software = made().environment.software.model_copy(update={"runtime": runtime})
+        found.know(About(parameters=1, software=software, accelerator=None, plugins={}))
+    assert found.software is not None
+    assert found.software.runtime == {"instructions": "AVX512", "cuda": "13.0"}
+
+
+def test_seconds_are_those_of_the_usable_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    stat = "cpu  9 9 9 9 9 9 9 9 0 0\n" + "".join(
+        f"cpu{core} 100 0 200 5 5 0 0 {core} 0 0\n" for core in range(12)
+    )
+    monkeypatch.setattr(environment, "content", lambda path: stat if str(path) == "/proc/stat" else "")
+    monkeypatch.setattr(environment, "usable_cores", lambda: [1, 10])
+    tick = os.sysconf("SC_CLK_TCK")
+    now = environment.conditions()
+    assert (now.busy_seconds, now.stolen_seconds) == (600 / tick, 11 / tick)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import torch
 
@@ -29,6 +30,7 @@ from genlab.train.determinism import only_deterministic
 from genlab.train.tree import Tree, copied
 
 Say = Callable[[str], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -74,14 +76,30 @@ def _attempted(task: Task, prepared: Prepared, start: Start, say: Say) -> Done |
     meter = Meter(windows, task.window_seconds, task.warm_up_seconds, prepared.device.synchronize)
     work.begin(meter)
     process = _process(task, prepared, start, work, meter)
+    notes: list[str] = []
+    asked = bool(task.agreement_steps)
     return Done(
         about=_about(prepared),
         process=process,
         examples_per_call=work.examples_per_call,
-        agreement=_agreement(task, prepared, side, initial, say) if task.agreement_steps else None,
-        counts=_counts(prepared, work, say) if task.roofline else None,
-        peaks=peaks_of(prepared) if task.peaks else None,
+        agreement=_extra("agreement", asked, lambda: _agreement(task, prepared, side, initial, say), notes),
+        counts=_extra("operations", task.roofline, lambda: _counts(prepared, work, say), notes),
+        peaks=_extra("peaks", task.peaks, lambda: peaks_of(prepared), notes),
+        notes=notes,
     )
+
+
+def _extra(name: str, asked: bool, find: Callable[[], T], notes: list[str]) -> T | None:
+    """Find what is not the time: if that fails, what was measured before it is kept all the same."""
+    if not asked:
+        return None
+    try:
+        return find()
+    except Exception as error:
+        full = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        said = "the memory is full" if full else f"{type(error).__name__}: {error}".partition("\n")[0]
+        notes.append(f"{name}: not known: {said}")
+        return None
 
 
 def _process(task: Task, prepared: Prepared, start: Start, work: Ready, meter: Meter) -> Process:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,6 @@ from typing import IO
 
 from pydantic import ValidationError
 
-from genlab.bench.result import BenchError
 from genlab.bench.tasks import MESSAGE, Done, Failed, Profiled, Stage, Task
 from genlab.errors import RunError
 
@@ -24,8 +24,11 @@ TOLD = 600  # characters of a failed process's last words
 
 
 def command() -> list[str]:
-    """Return how a measuring process is started; its task says with which plugins."""
-    return [sys.executable, "-m", "genlab.bench.worker"]
+    """Return how a measuring process is started; its task says with which plugins.
+
+    ``-P``: as a console script does, so that no ``genlab`` that lies in the current folder is measured instead.
+    """
+    return [sys.executable, "-P", "-m", "genlab.bench.worker"]
 
 
 @dataclass(frozen=True)
@@ -65,16 +68,12 @@ def measured(task: Task, variables: dict[str, str], told: Callable[[str], None])
                 process.stdin.close()
                 process.wait(GRACE)
         finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
+            _end(process)
             for pipe in (process.stdin, process.stdout):
                 with contextlib.suppress(BrokenPipeError):
                     if pipe is not None:
                         pipe.close()
-        if answer is not None and not (isinstance(answer, Failed) and not answer.mended):
-            return answer
-        return Failed(reason=_last_words(answer, process.returncode, errors), mended=False)
+        return answer or Failed(reason=_last_words(process.returncode, errors), mended=False)
 
 
 def _started(variables: dict[str, str], errors: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -94,12 +93,22 @@ def _started(variables: dict[str, str], errors: IO[bytes]) -> subprocess.Popen[b
         raise RunError(f"{arguments[0]}: cannot be started ({error.strerror})") from None
 
 
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and whatever it has started, compilers above all."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # the group may outlive its first
+            os.killpg(process.pid, signal.SIGKILL)
+    elif process.poll() is None:
+        process.kill()
+    process.wait()
+
+
 def _listen(lines: IO[bytes], told: Callable[[str], None]) -> Answer | None:
     for line in lines:
         try:
             message = MESSAGE.validate_json(line)
         except ValidationError:
-            raise BenchError(f"a measuring process said what is no message: {line[:200]!r}") from None
+            return Failed(reason=f"it said what is no message: {line[:200]!r}", mended=False)
         if isinstance(message, Stage):
             told(message.name)
         else:
@@ -107,9 +116,7 @@ def _listen(lines: IO[bytes], told: Callable[[str], None]) -> Answer | None:
     return None
 
 
-def _last_words(answer: Answer | None, code: int, errors: IO[bytes]) -> str:
-    if isinstance(answer, Failed):
-        return answer.reason
+def _last_words(code: int, errors: IO[bytes]) -> str:
     errors.seek(0)
     said = errors.read().decode(errors="replace").strip()
     how = f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"

@@ -15,7 +15,7 @@ def code() -> Code:
     if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
         return Code(genlab=genlab.__version__)
     commit = _git(folder, "rev-parse", "HEAD")
-    changes = _git(folder, "status", "--porcelain")
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
     return Code(genlab=genlab.__version__, commit=commit or None, dirty=None if changes is None else bool(changes))
 
 

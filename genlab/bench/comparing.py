@@ -69,6 +69,15 @@ class Comparison:
         return [row for row in self.rows if row.ratio.verdict == "slower" and row.ratio.ratio > factor]
 
     @property
+    def unjudged(self) -> list[str]:
+        """What a comparison cannot vouch for: too little of it, or only in one, or fast because it is wrong."""
+        told = ("too few measurements", "not all reached it")
+        rows = [(row, f"{row.combination.label}, {self.names[row.after]}") for row in self.rows]
+        few = [f"{name}: {row.ratio.verdict}" for row, name in rows if row.ratio.verdict in told]
+        wrong = [f"{name}: disagrees" for row, name in rows if row.other.disagrees and not row.first.disagrees]
+        return [*few, *wrong, *self.alone]
+
+    @property
     def verdict(self) -> str:
         """The outcome in a few words."""
         said = [row.ratio.verdict for row in self.rows]

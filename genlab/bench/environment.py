@@ -17,7 +17,8 @@ from genlab.bench.machine import Conditions, Memory, Processor, System
 from genlab.bench.systemfiles import content, number, word
 
 VARIABLES = re.compile(
-    r"(OMP|MKL|KMP|GOMP|OPENBLAS|NUMEXPR|TORCH|TORCHINDUCTOR|PYTORCH|CUDA|CUBLAS|NCCL|MALLOC|GENLAB_MALLOC)(_\w+)?"
+    r"(OMP|MKL|KMP|GOMP|OPENBLAS|VECLIB|NUMEXPR|ONEDNN|DNNL|ATEN|TORCH|TORCHINDUCTOR|PYTORCH|CUDA|CUBLAS|NCCL|MALLOC"
+    r"|GENLAB_MALLOC)(_\w+)?|NVIDIA_TF32_OVERRIDE|GLIBC_TUNABLES|LD_PRELOAD"
 )
 LIBRARIES = ("torch", "torchvision", "triton", "numpy", "pydantic", "pluggy", "safetensors", "genlab")
 CPUS = Path("/sys/devices/system/cpu")
@@ -147,11 +148,13 @@ def _meminfo() -> dict[str, int]:
 
 
 def _cpu_seconds() -> tuple[float | None, float | None]:
-    """Seconds of all cores in which anybody ran, and those that a hypervisor took."""
-    counted = content(Path("/proc/stat")).partition("\n")[0].split()[1:]
-    if len(counted) < 8:
+    """Seconds of the usable cores in which anybody ran, and those that a hypervisor took."""
+    usable = usable_cores()
+    cores = re.findall(r"^cpu(\d+) ([\d ]+)$", content(Path("/proc/stat")), re.MULTILINE)
+    counted = [[int(value) for value in values.split()] for core, values in cores if int(core) in usable]
+    if not counted or any(len(values) < 8 for values in counted):
         return None, None
-    user, nice, kernel, _idle, _waiting, hard, soft, stolen = (int(value) for value in counted[:8])
+    user, nice, kernel, _, _, hard, soft, stolen = [sum(each) for each in zip(*counted, strict=True)][:8]
     tick = os.sysconf("SC_CLK_TCK")
     return (user + nice + kernel + hard + soft) / tick, stolen / tick
 

@@ -46,7 +46,9 @@ class Findings:
 
     def know(self, about: About) -> None:
         """Take in what a process says of itself."""
-        self.software = self.software or about.software
+        known = self.software.runtime if self.software is not None else {}
+        first = self.software or about.software  # the same for all, but for what computes on a device
+        self.software = first.model_copy(update={"runtime": {**about.software.runtime, **known}})
         self.parameters, self.plugins = about.parameters, about.plugins
         if about.accelerator is not None:
             self.accelerators.setdefault(about.accelerator.device, about.accelerator)

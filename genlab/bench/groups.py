@@ -34,16 +34,18 @@ def container() -> Container:
 
 
 def quota_throttled() -> float | None:
-    """Return for how many seconds the quota has held this process's group back; None if there is no quota."""
-    groups = _groups()
-    version = _version()
-    for folder in _folders(groups.get("cpu", groups.get("")), "cpu", version):
+    """Return for how many seconds quotas have held back this process's group and those above it.
+
+    None: no group tells.
+    """
+    groups, found = _groups(), []
+    for folder in _folders(groups.get("cpu", groups.get("")), "cpu", _version()):
         fields = dict(re.findall(r"^(\w+) (\d+)$", content(folder / "cpu.stat"), re.MULTILINE))
         if "throttled_usec" in fields:
-            return int(fields["throttled_usec"]) / 1e6
-        if "throttled_time" in fields:
-            return int(fields["throttled_time"]) / 1e9
-    return None
+            found.append(int(fields["throttled_usec"]) / 1e6)
+        elif "throttled_time" in fields:
+            found.append(int(fields["throttled_time"]) / 1e9)
+    return sum(found) if found else None
 
 
 def _version() -> int:

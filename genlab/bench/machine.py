@@ -5,7 +5,11 @@ What a system does not tell is None or empty, never a guess. Nobody's host name 
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
+
+Whole = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Frozen(BaseModel):
@@ -19,9 +23,9 @@ class Processor(Frozen):
 
     model: str
     flags: list[str]
-    logical: int = Field(description="cores that the system counts")
-    physical: int | None
-    usable: list[int] = Field(min_length=1, description="cores that this process may run on")
+    logical: Whole = Field(description="cores that the system counts")
+    physical: Whole | None
+    usable: list[Whole] = Field(min_length=1, description="cores that this process may run on")
     governors: list[str] = Field(description="of frequency, each once; empty: the system tells none")
     least_mhz: float | None
     most_mhz: float | None
@@ -32,17 +36,17 @@ class Processor(Frozen):
 class Memory(Frozen):
     """The host's memory, in bytes."""
 
-    total: int | None
-    swap: int | None
+    total: Whole | None
+    swap: Whole | None
     huge_pages: str | None = Field(description="transparent ones: always, madvise or never")
 
 
 class Container(Frozen):
     """What a control group allows this process; None: no limit."""
 
-    version: int | None = Field(description="of control groups; None: there are none")
+    version: Whole | None = Field(description="of control groups; None: there are none")
     cores: float | None
-    memory: int | None
+    memory: Whole | None
 
 
 class System(Frozen):
@@ -52,7 +56,7 @@ class System(Frozen):
     release: str
     machine: str
     libc: str | None
-    nice: int | None = Field(description="of this process; 0 is usual")
+    nice: Annotated[int, Field(ge=-100, le=100)] | None = Field(description="of this process; 0 is usual")
     variables: dict[str, str] = Field(description="of the environment, that decide how torch computes")
 
 
@@ -65,8 +69,8 @@ class Software(Frozen):
     torch_git: str | None
     torch_debug: bool
     torch_config: list[str] = Field(description="how torch was built, and with what: torch.__config__")
-    threads: int
-    interop_threads: int
+    threads: Whole
+    interop_threads: Whole
     threading: list[str] = Field(description="torch's own account of its threads")
     runtime: dict[str, str] = Field(description="versions of the libraries that computed on the device")
     allocator_tuned: bool
@@ -74,14 +78,14 @@ class Software(Frozen):
 
 
 class Accelerator(Frozen):
-    """One accelerator. What only changes slowly; clocks as they stood at the start of the benchmark."""
+    """One accelerator, in what changes slowly."""
 
     device: str
     name: str
-    memory: int | None
+    memory: Whole | None
     driver: str | None
     capability: str | None
-    settings: dict[str, str] = Field(description="clocks, power limit and the like, as the driver tells")
+    settings: dict[str, str] = Field(description="largest clocks, power limit and the like, as the driver tells")
 
 
 class Conditions(Frozen):
@@ -90,13 +94,15 @@ class Conditions(Frozen):
     clock: float = Field(description="seconds; only differences mean something")
     load: list[float] = Field(description="averages over 1, 5 and 15 minutes; empty: the system tells none")
     mhz: float | None = Field(description="mean over cores, now")
-    memory_available: int | None
-    busy_seconds: float | None = Field(description="of all cores together, everybody's; counter")
+    memory_available: Whole | None
+    busy_seconds: float | None = Field(description="of the usable cores together, everybody's; counter")
     own_seconds: float = Field(description="of this process and those it waited for; counter")
     stolen_seconds: float | None = Field(description="in which a hypervisor ran something else; counter")
     quota_throttled_seconds: float | None = Field(description="that the control group held it back; counter")
-    heat_throttled: int | None = Field(description="times that a core was slowed for its heat; counter")
-    accelerator: dict[str, str] = Field({}, description="temperature, clocks, power and throttling, now")
+    heat_throttled: Whole | None = Field(description="times that a core was slowed for its heat; counter")
+    accelerator: dict[str, str] = Field(
+        {}, description="temperature, clocks, power, throttling: beside the windows"
+    )
 
 
 class Environment(Frozen):

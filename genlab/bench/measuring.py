@@ -61,7 +61,7 @@ class Meter:
         taken, calls = now - self._edge, self._calls
         self._calls = 0
         if self.first_call is None:
-            self.first_call = taken
+            self.first_call, self._began = taken, now  # patience begins now: compilation may have taken long
         elif self._counting:
             self.windows.append(taken / calls)
         else:

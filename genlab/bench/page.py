@@ -12,7 +12,7 @@ from genlab.bench import plots, texts
 from genlab.bench.comparing import Comparison, compare
 from genlab.bench.page_machines import environments
 from genlab.bench.result import BenchError, Cell, Combination, Result, read_result
-from genlab.bench.sittings import is_trace
+from genlab.bench.sittings import is_folder, is_trace
 from genlab.files import write_text
 from genlab.plots.style import DPI
 from genlab.report.facts import PAGE, Picture
@@ -36,10 +36,8 @@ def write_page(folder: Path, output: Path | None = None) -> Path:
 
 def results_in(folder: Path) -> tuple[list[Named], list[str]]:
     """Return the results in a folder by file name, and why other JSON files there were left out."""
-    if folder.is_file():
+    if not is_folder(folder):
         return [(folder.stem, read_result(folder))], []
-    if not folder.is_dir():
-        raise BenchError(f"{folder}: no such file or folder")
     found, notes = [], []
     for path in sorted(path for path in folder.glob("*.json") if not is_trace(path)):
         try:
@@ -83,7 +81,7 @@ def _lead(found: Sequence[Named]) -> Html:
 
 def _figures(found: Sequence[Named]) -> Html:
     cells = [cell for _, result in found for cell in result.cells]
-    disagree = sum(bool(cell.agreement and cell.agreement.disagrees) for cell in cells)
+    disagree = sum(cell.disagrees for cell in cells)
     pairs: list[tuple[str, Content]] = [
         ("parameters", next((result.recipe.parameters for _, result in found if result.recipe.parameters), "?")),
         ("combinations", len(cells)),
@@ -149,7 +147,7 @@ def _speed(cell: Cell) -> Content:
     assert estimate is not None
     said = texts.speed_said(estimate.median) if cell.images_per_second else texts.time_said(estimate.median)
     interval = texts.interval_said(estimate)
-    if cell.agreement is not None and cell.agreement.disagrees:
+    if cell.disagrees:
         return [tag("span", "disagrees", class_="state failed"), " ", said, " ", interval]
     return [tag("b", said), " ", tag("span", interval, class_="note")]
 
@@ -167,7 +165,7 @@ def _compared(found: Sequence[Named]) -> Html | None:
         [
             row.combination.label,
             comparison.names[row.after],
-            texts.agreement_said(row.other.agreement),
+            texts.both_said(row),
             texts.ratio_said(row),
             _verdict(row.ratio.verdict),
         ]
@@ -227,7 +225,9 @@ def _roof_row(cell: Cell) -> list[Content]:
     roofline = cell.roofline
     assert roofline is not None
     return [
-        cell.combination.label,
+        [tag("span", "disagrees", class_="state failed"), " ", cell.combination.label]
+        if cell.disagrees
+        else cell.combination.label,
         f"{roofline.flops_per_call / 1e9:,.3g} G",
         bytes_said(round(roofline.bytes_per_call)),
         f"{roofline.flops / 1e9:,.3g} GFLOP/s",

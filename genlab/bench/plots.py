@@ -73,6 +73,7 @@ def draw_scaling(results: Sequence[Result], names: Sequence[str], what: str = "t
             own = cell.combination
             if own.what == what and own.batch_size is not None and cell.images_per_second is not None:
                 way = _way(own) if len(results) == 1 else f"{name}: {_way(own)}"
+                way = f"disagrees: {way}" if cell.disagrees else way
                 lines.setdefault(way, []).append((own.batch_size, cell.images_per_second))
     sizes = sorted({size for points in lines.values() for size, _ in points})
     if len(sizes) < 2:
@@ -155,7 +156,7 @@ def _bars(
         estimate = cell.images_per_second or cell.seconds
         assert estimate is not None
         y = place - 0.4 + wide * (number + 0.5)
-        bad = cell.agreement is not None and bool(cell.agreement.disagrees)
+        bad = cell.disagrees
         axes.barh(
             y, estimate.median, height=wide * 0.86, color=COLOURS[number % len(COLOURS)] if of > 1 else SECOND,
             hatch="////" if bad else None, edgecolor="white" if bad else "none", linewidth=0,
@@ -164,7 +165,7 @@ def _bars(
         axes.plot([estimate.low, estimate.high], [y, y], color=INK, linewidth=1.1, solid_capstyle="butt")
         said = speed_said(estimate.median) if cell.images_per_second else time_said(estimate.median)
         axes.annotate(
-            f"{said}{'  disagrees' if bad else ''}", (max(estimate.high, estimate.median), y), xytext=(5, 0),
+            f"{'disagrees  ' if bad else ''}{said}", (max(estimate.high, estimate.median), y), xytext=(5, 0),
             textcoords="offset points", va="center", fontsize=7.5, color=ACCENT if bad else QUIET,
         )  # fmt: skip
         found.append(estimate.median)
@@ -181,8 +182,8 @@ def _roof(axes: Axes, peak: Peaks, left: float, right: float, colour: str) -> No
 def _point(axes: Axes, cell: Cell, colour: str, mark: str) -> None:
     roofline, own = cell.roofline, cell.combination
     assert roofline is not None
-    batch = f" {own.batch_size}" if own.batch_size else ""
-    name = _literal(f"{own.what} {own.precision} {own.runner or ''}{batch}".replace("  ", " "))
+    words = ("disagrees:" if cell.disagrees else "", own.what, own.precision, own.runner, own.batch_size)
+    name = _literal(" ".join(str(word) for word in words if word))
     axes.plot(
         _intensity(cell), roofline.flops, mark, color=colour, markersize=6, markeredgecolor="white",
         markeredgewidth=0.6, label=f"{name}: {roofline.share_of_roof:.0%} of its roof", zorder=4, linestyle="none",

@@ -52,10 +52,10 @@ def profiled(work: Ready, calls: int, trace: str, device: Device) -> list[Cost]:
     except (OSError, RuntimeError) as error:
         raise RunError(f"{trace}: cannot be written ({error})") from None
     on_host = device.can.host_memory
-    averages = watch.profiler.key_averages()
     own = [
         (event.key, event.count, event.self_cpu_time_total if on_host else event.self_device_time_total)
-        for event in averages
+        for event in watch.profiler.key_averages()
+        if event.device_type.name == "CPU"  # operators; a kernel's time is in that of its operator
     ]
     total = sum(time for _, _, time in own) or 1.0
     largest = sorted(own, key=lambda cost: cost[2], reverse=True)[:LARGEST]

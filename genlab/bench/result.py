@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, ValidationError
 
-from genlab.bench.machine import Conditions, Environment, Frozen
+from genlab.bench.machine import Conditions, Environment, Frozen, Whole
 from genlab.errors import GenlabError
 from genlab.files import read_regular, write_text
 from genlab.wording import dotted, printable, shown
@@ -23,11 +23,15 @@ MAX_RESULT = 100_000_000  # bytes
 What = Literal["train", "sample", "encode", "eval", "load", "start", "quality"]
 Ended = Literal["complete", "time limit", "interrupted"]
 Positive = Annotated[float, Field(gt=1e-30, lt=1e30)]  # what is divided by, has a logarithm, and stands on an axis
-Bytes = Annotated[int, Field(ge=0, lt=2**63)]
+Rate = Annotated[float, Field(ge=0, lt=1e30)]
 
 
 class BenchError(GenlabError):
     """A benchmark that cannot be done, read or compared."""
+
+
+class NoResultError(BenchError):
+    """A file that is whole, and of something else."""
 
 
 class Combination(Frozen):
@@ -63,7 +67,7 @@ class RecipeFacts(Frozen):
     ref: str = Field(description="as it was named on the command line, overrides included")
     sha256: str = Field(description="of the resolved recipe as sorted JSON, name and description left out")
     resolved: dict[str, JsonValue] = Field(description="every default filled in")
-    parameters: int | None = Field(None, description="of the model")
+    parameters: Whole | None = Field(None, description="of the model")
 
 
 class Code(Frozen):
@@ -77,20 +81,20 @@ class Code(Frozen):
 class Protocol(Frozen):
     """How it was measured."""
 
-    seed: int = Field(description="of the order of the combinations in each round")
-    processes: int = Field(description="of each combination, at least, the time limit permitting")
-    most_processes: int
+    seed: Whole = Field(description="of the order of the combinations in each round")
+    processes: Whole = Field(description="of each combination, at least, the time limit permitting")
+    most_processes: Whole
     bound: float = Field(
         description="half of an interval as a share of its median, below which it is narrow enough"
     )
     limit_seconds: float
-    windows: int = Field(description="of each process that count")
+    windows: Whole = Field(description="of each process that count")
     window_seconds: float = Field(
         description="what a window is to last; the device is waited for at its edges only"
     )
     warm_up_seconds: float = Field(description="at most, until windows are steady")
-    threads: int | None = Field(None, description="that torch was told to use; None: its own choice")
-    agreement_steps: int
+    threads: Whole | None = Field(None, description="that torch was told to use; None: its own choice")
+    agreement_steps: Whole
     quality_target: float | None = None
     order: list[list[str]] = Field([], description="labels in the order in which they ran, a list a round")
 
@@ -113,16 +117,16 @@ class Cold(Frozen):
 class Process(Frozen):
     """What one process measured. Seconds are of one call: a step, a batch sampled, a model loaded."""
 
-    round: int
+    round: Whole
     started: str = Field(description="UTC, ISO 8601")
     cold: Cold
     warm_up: list[float] = Field(description="seconds a call of each window that warmed up")
     steady: bool = Field(description="whether windows had become steady when counting began")
-    calls_per_window: int
+    calls_per_window: Whole
     windows: list[Positive] = Field(description="seconds a call of each window that counts")
-    threads: int = Field(description="that torch used")
-    peak_host_bytes: Bytes | None = Field(None, description="resident set at its largest, agreement left out")
-    peak_device_bytes: Bytes | None = Field(None, description="of the device's own allocator")
+    threads: Whole = Field(description="that torch used")
+    peak_host_bytes: Whole | None = Field(None, description="resident set at its largest, agreement left out")
+    peak_device_bytes: Whole | None = Field(None, description="of the device's own allocator")
     before: Conditions
     after: Conditions
     reached: float | None = Field(None, description="quality: the val/loss at which the clock was stopped")
@@ -138,7 +142,7 @@ class Estimate(Frozen):
     low: Positive = Field(description="of the interval of the median, over processes")
     high: Positive
     level: float = Field(description="what the interval covers; below six values not 0.95")
-    processes: int
+    processes: Whole
     half_width: float = Field(description="half of the interval as a share of the median")
     narrow: bool = Field(description="whether that is below the protocol's bound")
 
@@ -158,7 +162,7 @@ class Agreement(Frozen):
     reference_loss: float
     loss_error: float = Field(description="|loss - reference| / |reference|, of one fixed batch")
     gradient_error: float = Field(description="norm of the gradients' difference over that of the reference")
-    steps: int
+    steps: Whole
     val_loss: float = Field(description="after so many steps, of the first validation examples")
     reference_val_loss: float
     val_loss_error: float
@@ -172,7 +176,7 @@ class Peaks(Frozen):
     device: str
     precision: str
     flops: Positive = Field(description="a second, of the product of two square matrices, the fastest of some")
-    size: int = Field(description="rows of these matrices")
+    size: Whole = Field(description="rows of these matrices")
     bytes: Positive = Field(
         description="a second that an addition of vectors reads and writes, the fastest of some"
     )
@@ -181,11 +185,11 @@ class Peaks(Frozen):
 class Roofline(Frozen):
     """What a call does, beside what the device could do (Williams et al. 2009)."""
 
-    flops_per_call: float = Field(description="of products and convolutions")
-    bytes_per_call: float = Field(description="that the operators of an eager call read and write")
-    flops: float = Field(description="a second, reached")
-    share_of_product: float = Field(description="of the peak of matrix products")
-    share_of_roof: float = Field(description="of what its flops per byte allow")
+    flops_per_call: Rate = Field(description="of products and convolutions")
+    bytes_per_call: Rate = Field(description="that the operators of an eager call read and write")
+    flops: Rate = Field(description="a second, reached")
+    share_of_product: Rate = Field(description="of the peak of matrix products")
+    share_of_roof: Rate = Field(description="of what its flops per byte allow")
     bound: Literal["memory", "products"]
 
 
@@ -193,34 +197,39 @@ class Cell(Frozen):
     """One combination, measured."""
 
     combination: Combination
-    examples_per_call: int | None
+    examples_per_call: Positive | None = Field(description="on average: an epoch may end in a smaller batch")
     agreement: Agreement | None = None
     seconds: Estimate | None = Field(None, description="of a call; None: no process was done")
     images_per_second: Estimate | None = None
     cold_seconds: float | None = Field(None, description="median from nothing to the end of the first call")
     build_seconds: float | None = Field(None, description="compilation or capture with an empty cache")
-    peak_host_bytes: Bytes | None = Field(None, description="median")
-    peak_device_bytes: Bytes | None = Field(None, description="median")
+    peak_host_bytes: Whole | None = Field(None, description="median")
+    peak_device_bytes: Whole | None = Field(None, description="median")
     roofline: Roofline | None = None
     warnings: list[str] = Field([], description="of this combination")
     failures: list[str] = Field([], description="of processes that did not get to the end")
     processes: list[Process] = Field([], description="in order of time")
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether it computes something else than float32, eager, on the CPU."""
+        return self.agreement is not None and bool(self.agreement.disagrees)
 
 
 class Cost(Frozen):
     """One line of a profile: an operator's own time."""
 
     name: str
-    calls: int
-    seconds: float
-    share: float = Field(description="of all operators' own time")
+    calls: Whole
+    seconds: Rate
+    share: Rate = Field(description="of all operators' own time")
 
 
 class Profile(Frozen):
     """Where the time of one combination goes."""
 
     combination: Combination
-    steps: int = Field(ge=1)
+    steps: Whole = Field(ge=1)
     costs: list[Cost] = Field(description="the largest")
     trace: str = Field(description="the file beside this one that chrome://tracing and Perfetto open")
 
@@ -261,7 +270,7 @@ def read_result(path: Path) -> Result:
     except (ValueError, RecursionError):
         raise BenchError(f"{path}: not JSON, or cut short; `genlab bench` writes such files") from None
     if not isinstance(version, int):
-        raise BenchError(f"{path}: no result of `genlab bench`, which would have a schema_version")
+        raise NoResultError(f"{path}: no result of `genlab bench`, which would have a schema_version")
     if version != SCHEMA:
         raise BenchError(f"{path}: schema_version {shown(version)}; this genlab reads {SCHEMA}")
     try:

@@ -26,7 +26,7 @@ from genlab.device import Device
 from genlab.prepare import Prepared
 
 HOST_SIZE, DEVICE_SIZE = 1024, 8192  # rows of the matrices
-HOST_ELEMENTS, DEVICE_ELEMENTS = 2**24, 2**28  # of the vectors: beyond any cache
+HOST_ELEMENTS, DEVICE_ELEMENTS = 2**24, 2**28  # of the vectors: beyond most caches
 REPEATS = 12
 VIEWS = frozenset({"view", "_unsafe_view", "t", "transpose", "permute", "expand", "as_strided", "detach", "select",
                    "slice", "unsqueeze", "squeeze", "alias", "split", "chunk"})  # fmt: skip

@@ -227,7 +227,12 @@ class _Work:
         wanted = each.combination
         name = f"{self.path.stem}-{wanted.label.replace(' ', '-').replace(':', '')}.trace.json"
         task = self._task(each, 0).model_copy(update={"trace": str(self.path.parent / name)})
-        answer = self._ask(task, folders)
+        answer = None
+        try:
+            answer = self._ask(task, folders)
+        finally:
+            if not isinstance(answer, Profiled):
+                (self.path.parent / name).unlink(missing_ok=True)  # half a trace
         if isinstance(answer, Profiled):
             self.findings.know(answer.about)
             return Profile(combination=wanted, steps=answer.steps, costs=answer.costs, trace=name)
@@ -329,10 +334,11 @@ class _Work:
             windows=options.windows,
             window_seconds=options.window_seconds,
             warm_up_seconds=options.warm_up_seconds,
-            cache="filled" if each.processes else "empty",
+            cache="filled" if each.processes or each.failures else "empty",
             agreement_steps=options.agreement_steps if first else 0,
             roofline=first,
             peaks=first and (wanted.device, wanted.precision) not in known,
             quality_target=options.quality,
-            seconds_left=max(1.0, options.limit - (time.monotonic() - self.began)),
+            # The first has all of it: which one comes first is drawn.
+            seconds_left=max(1.0, options.limit - (time.monotonic() - self.began) * bool(number)),
         )

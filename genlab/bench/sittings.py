@@ -6,11 +6,21 @@ Nothing here needs torch.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
 from genlab.bench.estimates import estimate, seconds_of
-from genlab.bench.result import BenchError, Cell, Combination, Estimate, Result, read_result
+from genlab.bench.result import (
+    Agreement,
+    BenchError,
+    Cell,
+    Combination,
+    Estimate,
+    NoResultError,
+    Result,
+    read_result,
+)
 
 
 def read_side(path: Path) -> list[Result]:
@@ -18,9 +28,12 @@ def read_side(path: Path) -> list[Result]:
 
     Raises ``BenchError`` naming the file that is none, and if a folder has none or results of different recipes.
     """
-    if not path.is_dir():
+    if not is_folder(path):
         return [read_result(path)]
-    found = [(file, read_result(file)) for file in sorted(path.glob("*.json")) if not is_trace(file)]
+    found = []
+    for file in sorted(path.glob("*.json")):
+        with suppress(NoResultError):  # a comparison, or the trace of a profile
+            found.append((file, read_result(file)))
     found = [(file, result) for file, result in found if result.cells]  # the others are profiles
     if not found:
         raise BenchError(f"{path}: no results of `genlab bench` in this folder")
@@ -31,17 +44,28 @@ def read_side(path: Path) -> list[Result]:
     return sorted((result for _, result in found), key=lambda result: result.created)
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder, of whatever is called a path."""
+    with suppress(OSError, ValueError):
+        return path.is_dir()
+    return False
+
+
 def is_trace(path: Path) -> bool:
     """Whether a file is the trace that a profile has left beside its result."""
     return path.name.endswith(".trace.json")
 
 
 def together(sittings: Sequence[Result]) -> Result:
-    """Return the last of some sittings with the estimates of all, over their medians. Raises for none of them."""
+    """Return the last of some sittings with the estimates of all, over their medians.
+
+    A combination that disagreed in one of them disagrees.
+    """
     *_, last = sittings
     if len(sittings) == 1:
         return last
-    cells = [cell.model_copy(update=_estimates(cell, sittings, last.protocol.bound)) for cell in last.cells]
+    every = {cell.combination: cell for result in sittings for cell in result.cells}
+    cells = [cell.model_copy(update=_of_all(cell, sittings, last.protocol.bound)) for cell in every.values()]
     return last.model_copy(update={"cells": cells})
 
 
@@ -52,7 +76,13 @@ def units_of(combination: Combination, sittings: Sequence[Result]) -> list[float
     return values[0] if len(sittings) == 1 and values else [median(each) for each in values if each]
 
 
-def _estimates(cell: Cell, sittings: Sequence[Result], bound: float) -> dict[str, Estimate | None]:
+def _of_all(cell: Cell, sittings: Sequence[Result], bound: float) -> dict[str, Estimate | Agreement | None]:
+    found = [same.agreement for result in sittings if (same := result.cell(cell.combination)) and same.agreement]
+    agreement = next((each for each in found if each.disagrees), cell.agreement)
     seconds, examples = units_of(cell.combination, sittings), cell.examples_per_call
     speeds = [examples / value for value in seconds] if examples and cell.images_per_second else []
-    return {"seconds": estimate(seconds, bound), "images_per_second": estimate(speeds, bound)}
+    return {
+        "agreement": agreement,
+        "seconds": estimate(seconds, bound),
+        "images_per_second": estimate(speeds, bound),
+    }

@@ -142,16 +142,16 @@ def ratio_of(before: Sequence[float], after: Sequence[float], *, allowance: floa
     return Ratio(float(np.exp(middle)), float(np.exp(low)), float(np.exp(high)), verdict)
 
 
-def paired_ratio(before: Sequence[float], after: Sequence[float]) -> tuple[float, float, float]:
-    """Return the ratio of two cells of one sitting with its interval, formed round by round: drift falls out.
+def paired_ratio(before: Sequence[float], after: Sequence[float]) -> tuple[float, float, float, float]:
+    """Return the ratio of two cells of one sitting, round by round so that drift falls out; low, high, level.
 
     before, after: seconds of the same rounds. Raises ``ValueError`` if there are none or they are unequally many.
     """
     if not before or len(before) != len(after):
         raise ValueError("as many values on either side are expected")
     logs = np.log(np.asarray(after, dtype=np.float64)) - np.log(np.asarray(before, dtype=np.float64))
-    low, high, _ = median_interval(logs.tolist())
-    return float(np.exp(np.median(logs))), float(np.exp(low)), float(np.exp(high))
+    low, high, level = median_interval(logs.tolist())
+    return float(np.exp(np.median(logs))), float(np.exp(low)), float(np.exp(high)), level
 
 
 def _verdict(a: Floats, b: Floats, middle: float, low: float, high: float) -> Verdict:

@@ -29,9 +29,10 @@ class Gathered:
     combination: Combination
     processes: list[Process] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
-    examples_per_call: int | None = None
+    examples_per_call: float | None = None
     agreement: Agreement | None = None
     counts: Counts | None = None
+    notes: list[str] = field(default_factory=list)
 
     def take(self, done: Done) -> None:
         """Take in what a process measured."""
@@ -39,6 +40,7 @@ class Gathered:
         self.examples_per_call = done.examples_per_call
         self.agreement = done.agreement or self.agreement
         self.counts = done.counts or self.counts
+        self.notes += done.notes
 
     @property
     def seconds(self) -> list[float]:
@@ -73,7 +75,7 @@ class Gathered:
         )
 
     def _warnings(self, found: Spread | None, bound: float) -> list[str]:
-        said = []
+        said = list(self.notes)
         if self.agreement is not None and self.agreement.disagrees:
             said.append(f"does not agree with float32, eager, on the CPU: {', '.join(self.agreement.disagrees)}")
         if self.combination.what == "quality" and len(self.seconds) < len(self.processes):
@@ -119,9 +121,7 @@ def warnings_of(before: Conditions, cells: Sequence[Cell], cores: int) -> list[s
         for a, b in pairs
     )
     if hot:
-        said.append(
-            f"throttled: {hot} of {len(pairs)} processes met a core or accelerator slowed for heat or power"
-        )
+        said.append(f"throttled: {hot} of {len(pairs)} processes met a core or accelerator slowed for its heat")
     return said
 
 

@@ -62,15 +62,16 @@ class About(Frozen):
 
 
 class Done(Frozen):
-    """What it measured."""
+    """What it measured. notes: what besides could not be found out, and why."""
 
     kind: Literal["done"] = "done"
     about: About
     process: Process
-    examples_per_call: int | None = None
+    examples_per_call: float | None = None
     agreement: Agreement | None = None
     counts: Counts | None = None
     peaks: Peaks | None = None
+    notes: list[str] = Field([])
 
 
 class Profiled(Frozen):

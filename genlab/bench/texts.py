@@ -29,7 +29,12 @@ def interval_said(estimate: Estimate) -> str:
     """Say how sure a median is: ``±3 %``, with its level if that is below the usual; nothing of one process."""
     if estimate.processes < 2:
         return ""
-    return f"±{100 * estimate.half_width:.2g} %" + (f" ({estimate.level:.0%})" if estimate.level < LEVEL else "")
+    return f"±{100 * estimate.half_width:.2g} %{level_said(estimate.level)}"
+
+
+def level_said(level: float) -> str:
+    """Say what an interval covers if that is less than the usual: `` at 88 %``."""
+    return f" at {100 * level:.0f} %" if level < LEVEL else ""
 
 
 def agreement_said(agreement: Agreement | None) -> str:
@@ -40,6 +45,12 @@ def agreement_said(agreement: Agreement | None) -> str:
         return f"DISAGREES: {', '.join(agreement.disagrees)}"
     worst = agreement.gradient_error
     return "yes, exactly" if worst == 0 and agreement.val_loss_error == 0 else f"yes, gradient {worst:.0e}"
+
+
+def both_said(row: Row) -> str:
+    """Say whether both sides of a ratio agree."""
+    first = f"first {agreement_said(row.first.agreement)}; " if row.first.disagrees else ""
+    return first + agreement_said(row.other.agreement)
 
 
 def ratio_said(row: Row) -> str:
@@ -58,8 +69,7 @@ def as_markdown(comparison: Comparison) -> str:
         "| --- | --- | --- | ---: | --- |",
     ]
     for row in comparison.rows:
-        agrees = agreement_said(row.other.agreement)
-        cells = (row.combination.label, names[row.after], agrees, ratio_said(row), row.ratio.verdict)
+        cells = (row.combination.label, names[row.after], both_said(row), ratio_said(row), row.ratio.verdict)
         lines.append(f"| {' | '.join(map(_cell, cells))} |")
     if comparison.alone:
         lines += ["", *(f"- {_cell(line)}" for line in comparison.alone)]
@@ -71,8 +81,8 @@ def as_markdown(comparison: Comparison) -> str:
 
 
 COLUMNS = (
-    "what", "device", "precision", "runner", "batch_size", "result", "disagrees", "first_seconds", "seconds",
-    "first_images_per_second", "images_per_second", "ratio", "low", "high", "verdict",
+    "what", "device", "precision", "runner", "batch_size", "result", "first_disagrees", "disagrees",
+    "first_seconds", "seconds", "first_images_per_second", "images_per_second", "ratio", "low", "high", "verdict",
 )  # fmt: skip
 
 
@@ -83,7 +93,6 @@ def as_csv(comparison: Comparison) -> str:
     writer.writerow(COLUMNS)
     for row in comparison.rows:
         own = row.combination
-        agreement = row.other.agreement
         writer.writerow(
             [
                 own.what,
@@ -92,7 +101,8 @@ def as_csv(comparison: Comparison) -> str:
                 own.runner,
                 own.batch_size,
                 comparison.names[row.after],
-                "" if agreement is None else " ".join(agreement.disagrees),
+                " ".join(_wrong(row.first)),
+                " ".join(_wrong(row.other)),
                 _median(row.first.seconds),
                 _median(row.other.seconds),
                 _median(row.first.images_per_second),
@@ -117,7 +127,8 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
             {
                 **row.combination.model_dump(),
                 "result": comparison.names[row.after],
-                "disagrees": row.other.agreement.disagrees if row.other.agreement else [],
+                "first_disagrees": _wrong(row.first),
+                "disagrees": _wrong(row.other),
                 "first_seconds": _median(row.first.seconds),
                 "seconds": _median(row.other.seconds),
                 "ratio": row.ratio.ratio,
@@ -136,6 +147,10 @@ def memory_said(cell: Cell) -> str:
     """Say the peak of the memory that is scarce: the device's own, else the host's."""
     peak = cell.peak_device_bytes or cell.peak_host_bytes
     return "" if peak is None else f"{peak / 2**20:,.0f} MiB"
+
+
+def _wrong(cell: Cell) -> list[str]:
+    return cell.agreement.disagrees if cell.agreement else []
 
 
 def _median(estimate: Estimate | None) -> float | None:

@@ -91,7 +91,7 @@ class Ready:
     """
 
     begin: Callable[[Watch], None]
-    examples_per_call: int | None
+    examples_per_call: float | None
     runner_seconds: float | None = None
     call: Callable[[], object] | None = None
     side: Side | None = None
@@ -168,7 +168,7 @@ def _training(prepared: Prepared) -> Ready:
 
     return Ready(
         begin,
-        options.batch_size * options.accumulate,
+        prepared.train.examples / prepared.train.steps_per_epoch(options.accumulate),
         None if options.runner == "eager" else taken,
         side=Side(prepared, state, runner),
     )

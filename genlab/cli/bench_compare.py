@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +30,8 @@ def command(
         typer.Option(
             "--fail-if-slower",
             min=1,
-            help="Exit with 1 if anything takes significantly longer than so many times the first.",
+            help="Exit with 1 if anything takes significantly longer than so many times the first, or "
+            "cannot be judged.",
         ),
     ] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="Compare even results of different recipes.")] = False,
@@ -52,6 +54,8 @@ def command(
     from genlab.cli.bench_tables import labels, show_comparison
     from genlab.units import as_json as json_line
 
+    if fail_if_slower is not None and math.isnan(fail_if_slower):
+        raise RecipeError("--fail-if-slower nan: a number from 1 is expected, as in 1.05")
     outputs = output or []
     for path in outputs:
         if path.suffix.lower() not in WRITTEN:
@@ -66,12 +70,20 @@ def command(
     for path in outputs:
         for written in _write(path, comparison):
             typer.echo(written, err=json)
-    if fail_if_slower is not None and (slower := comparison.slower_than(fail_if_slower)):
-        for row in slower:
-            name = comparison.names[row.after]
-            found = f"{row.combination.label}, {name}: {row.ratio.ratio:.3f} > {fail_if_slower:g}"
-            typer.echo(f"slower than allowed: {found}", err=True)
+    if fail_if_slower is not None and not _passed(comparison, fail_if_slower):
         raise typer.Exit(1)
+
+
+def _passed(comparison: Comparison, factor: float) -> bool:
+    """Say what is slower than allowed, and what cannot be judged, which is no pass either."""
+    slower = comparison.slower_than(factor)
+    for row in slower:
+        name = comparison.names[row.after]
+        found = f"{row.combination.label}, {name}: {row.ratio.ratio:.3f} > {factor:g}"
+        typer.echo(f"slower than allowed: {found}", err=True)
+    for line in comparison.unjudged:
+        typer.echo(f"cannot be judged: {line}", err=True)
+    return not slower and not comparison.unjudged
 
 
 def _write(path: Path, comparison: Comparison) -> list[Path]:

@@ -129,6 +129,9 @@ def shown(measure: Callable[[Watcher], Result], *, json: bool) -> None:
         except Interrupted as interrupted:
             typer.echo(str(interrupted), err=True)
             raise typer.Exit(128 + signals[-1]) from None
+        except KeyboardInterrupt:  # before the first process, or while the last is written
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(128 + signals[-1]) from None
         if json:
             typer.echo(result.model_dump_json())
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import sys
@@ -13,6 +14,8 @@ import typer
 from genlab.cli import completion
 from genlab.cli.arguments import AsJson, PluginFiles, RecipeAndOverrides, split_overrides
 from genlab.errors import RecipeError
+
+LONGEST = 366 * 24 * 3600.0  # seconds
 
 
 def command(
@@ -102,6 +105,10 @@ def command(
         raise RecipeError(f"{output}: output is JSON; choose a name that ends in .json")
     if output is not None and not output.parent.is_dir():
         raise RecipeError(f"{output}: there is no folder {output.parent}")
+    if math.isnan(bound):
+        raise RecipeError("--bound nan: a number from 0.001 to 1 is expected, as in 0.05")
+    if profile and quality is not None:
+        raise RecipeError("--profile and --quality: one measures nothing, the other a time; choose one")
     wanted = Wanted(
         devices=_words("--device", device, "cpu,cuda"),
         precisions=_words("--precision", precision, "fp32,bf16"),
@@ -155,4 +162,6 @@ def _limit(text: str) -> float:
     except ValueError as error:
         raise RecipeError(f"--limit {text}: {error}") from None
     assert isinstance(found, float)
+    if not found <= LONGEST:
+        raise RecipeError(f"--limit {text}: a year at most")
     return found

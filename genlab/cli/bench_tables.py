@@ -9,7 +9,16 @@ from genlab.bench.comparing import Comparison
 from genlab.bench.estimates import seconds_of
 from genlab.bench.result import Cell, Profile, Result
 from genlab.bench.statistics import paired_ratio
-from genlab.bench.texts import agreement_said, interval_said, memory_said, ratio_said, speed_said, time_said
+from genlab.bench.texts import (
+    agreement_said,
+    both_said,
+    interval_said,
+    level_said,
+    memory_said,
+    ratio_said,
+    speed_said,
+    time_said,
+)
 from genlab.cli.display import console
 from genlab.cli.fitting import Column, fitting, table, without_empty
 from genlab.wording import printable
@@ -90,7 +99,7 @@ def show_comparison(comparison: Comparison) -> None:
     columns = [
         Column("combination", [row.combination.label for row in rows]),
         Column("result", [names[row.after] for row in rows], rank=0 if len(names) > 2 else 1),
-        Column("agrees", [agreement_said(row.other.agreement) for row in rows]),
+        Column("agrees", [both_said(row) for row in rows]),
         Column("first", [_time(row.first) for row in rows], rank=3, right=True),
         Column("then", [_time(row.other) for row in rows], rank=2, right=True),
         Column("times as long", [ratio_said(row) for row in rows], right=True),
@@ -136,8 +145,8 @@ def _times(cell: Cell, cells: Sequence[Cell]) -> str:
     rounds = sorted(before.keys() & after.keys())
     if len(rounds) < 2:
         return ""
-    ratio, low, high = paired_ratio([after[r] for r in rounds], [before[r] for r in rounds])
-    return f"{ratio:.2f} ({low:.2f} to {high:.2f})"
+    ratio, low, high, level = paired_ratio([after[r] for r in rounds], [before[r] for r in rounds])
+    return f"{ratio:.2f} ({low:.2f} to {high:.2f}{level_said(level)})"
 
 
 def _by_round(cell: Cell) -> dict[int, float]:
