@@ -68,7 +68,7 @@ def test_what_makes_no_difference_is_measured_once(bars: Path) -> None:
         ),
         (["--precision", "fp32,"], "--precision 'fp32,': words separated by commas are expected, as in fp32,bf16"),
         (["--device", ""], "--device '': words separated by commas are expected, as in cpu,cuda"),
-        (["--bound", "nan"], "--bound nan: a number from 0.001 to 1 is expected"),
+        (["--bound", "nan"], "invalid value for '--bound'"),
         (["--limit", "9" * 310 + "s"], "a year at most"),
         (["--profile", "--quality", "150"], "--profile and --quality: "),
         (["--runner", "lazy"], "--runner lazy: there are eager, compile, graph, and all"),

@@ -77,7 +77,7 @@ def test_a_long_first_call_takes_nothing_from_the_warm_up() -> None:
     meter, _, _ = measured(lambda call: 60.0 if call == 0 else 0.001, warm_up=5.0)
     assert meter.first_call == pytest.approx(60.0)
     assert meter.steady
-    assert meter.calls_per_window == 150
+    assert meter.calls_per_window == 100
 
 
 def test_no_window_is_wanted_where_the_first_call_is_all() -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+from itertools import combinations, product
 from pathlib import Path
 from types import ModuleType
 
 import jsonschema
 import pytest
 
+from genlab.bench.comparing import Side, compare
 from genlab.bench.result import read_result
+from genlab.bench.sittings import read_side
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -79,3 +82,29 @@ def test_every_peer_has_an_environment_whose_versions_are_pinned() -> None:
         pins = [line for line in lines if line and not line.startswith("#")]
         assert pins
         assert all(re.fullmatch(r"[\w.-]+==[\w.+-]+", line) for line in pins), peer
+
+
+def test_what_docs_say_of_real_pairs_is_what_comes_of_the_committed_sittings() -> None:
+    two, one = (
+        [read_side(path) for path in sorted((RESULTS / "sittings" / name).glob("*.json"))]
+        for name in ("two-threads", "one-thread")
+    )
+
+    def verdict(before: Side, after: Side) -> str:
+        return compare([before, after], ["before", "after"]).rows[0].ratio.verdict
+
+    speeds = [speed.median for (sitting,) in two if (speed := sitting.cells[0].images_per_second) is not None]
+    pairs = list(combinations(two, 2))
+    same = sum(verdict(*pair) == "no significant difference" for pair in pairs)
+    following = [verdict(*pair) for pair in zip(two[::2], two[1::2], strict=True)]
+    found = sum(verdict(before, after) == "slower" for before, after in product(two, one))
+    words = " ".join((ROOT / "docs" / "bench.md").read_text().split())
+    assert len(two) == 20
+    assert following == ["no significant difference"] * 10
+    assert f"lay between {min(speeds):,.0f} and {max(speeds):,.0f} images a second" in words
+    assert f"of all {len(pairs)} pairs {same}." in words
+    assert f"found in {found} of the {len(two) * len(one)} pairs" in words
+    folders = [[sitting for (sitting,) in side] for side in (two[3::4], one)]  # the five just before each
+    (row,) = compare(folders, ["two", "one"]).rows
+    assert row.ratio.verdict == "slower"
+    assert f"takes {row.ratio.ratio:.2f} times as long" in words

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
 import sys
@@ -105,8 +104,6 @@ def command(
         raise RecipeError(f"{output}: output is JSON; choose a name that ends in .json")
     if output is not None and not output.parent.is_dir():
         raise RecipeError(f"{output}: there is no folder {output.parent}")
-    if math.isnan(bound):
-        raise RecipeError("--bound nan: a number from 0.001 to 1 is expected, as in 0.05")
     if profile and quality is not None:
         raise RecipeError("--profile and --quality: one measures nothing, the other a time; choose one")
     wanted = Wanted(
