@@ -94,12 +94,12 @@ def _started(variables: dict[str, str], errors: IO[bytes]) -> subprocess.Popen[b
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and whatever it has started, compilers above all."""
-    if hasattr(os, "killpg"):
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # the group may outlive its first
+    """End a process that has not ended, and what it has started: compilers above all."""
+    if process.poll() is None:
+        if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)
-    elif process.poll() is None:
-        process.kill()
+        else:
+            process.kill()
     process.wait()
 
 
