@@ -60,7 +60,7 @@ def draw_bars(results: Sequence[Result], names: Sequence[str], what: str | None 
             figure,
             _recipes(results),
             kind,
-            "medians over processes; lines: their 95 % interval; hatched: disagrees",
+            "medians; lines: their intervals; hatched: disagrees",
         )
         return figure
 
@@ -100,7 +100,7 @@ def draw_scaling(results: Sequence[Result], names: Sequence[str], what: str = "t
         axes.grid(which="both")
         axes.set_axisbelow(True)
         axes.legend(fontsize=8, labelcolor=INK)
-        header(figure, _recipes(results), f"{what}: scaling", "medians over processes with their 95 % interval")
+        header(figure, _recipes(results), f"{what}: scaling", "medians with their intervals")
         return figure
 
 
