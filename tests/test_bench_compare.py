@@ -19,6 +19,7 @@ from genlab.bench.sittings import read_side, together
 from genlab.bench.summary import Gathered, warnings_of
 from genlab.bench.texts import as_markdown, time_said
 from genlab.cli import main
+from genlab.cli.bench_tables import show_cells
 from tests.made_benchmarks import BF16, FP32, STEADY, conditions, gathered, made, process
 
 Captured = pytest.CaptureFixture[str]
@@ -370,3 +371,10 @@ def test_a_sitting_that_disagreed_and_one_that_alone_has_a_combination_are_not_l
     (fp32, bf16) = together([wrong, made([gathered(FP32, STEADY)])]).cells
     assert fp32.disagrees
     assert bf16.combination == BF16
+
+
+def test_a_narrow_terminal_tells_batch_sizes_apart(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    large = FP32.model_copy(update={"batch_size": 4096})
+    show_cells(made([gathered(FP32, STEADY), gathered(large, STEADY)]))
+    assert "4096" in capsys.readouterr().out

@@ -36,12 +36,13 @@ def labels(paths: Sequence[Path]) -> list[str]:
 def show_cells(result: Result) -> None:
     """Print what was measured, each combination in a line: whether it agrees, then how fast it is."""
     cells = [cell for cell in result.cells if cell.seconds is not None]
+    sizes = [str(cell.combination.batch_size or "") for cell in cells]
     columns = [
         Column("what", [cell.combination.what for cell in cells]),
         Column("device", [cell.combination.device for cell in cells]),
         Column("precision", [cell.combination.precision or "" for cell in cells]),
         Column("runner", [cell.combination.runner or "" for cell in cells]),
-        Column("batch", [str(cell.combination.batch_size or "") for cell in cells], rank=2, right=True),
+        Column("batch", sizes, rank=2 if len(set(sizes)) == 1 else 0, right=True),
         Column("agrees", [agreement_said(cell.agreement) for cell in cells]),
         Column("images/s", [_speed(cell) for cell in cells], right=True),
         Column("a call", [_time(cell) for cell in cells], right=True),
