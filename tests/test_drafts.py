@@ -22,12 +22,17 @@ from genlab.opening import open_recipe, open_text
 from genlab.placing import SCHEMA_LINE
 from genlab.plugins import installed
 from genlab.recipe import Recipe
+from genlab.registry import Registry
 from genlab.schema import recipe_schema, schema_text
 from genlab.source import read_text
 from genlab.writing import as_yaml
 
-REGISTRY = installed().registry
 Typed = Callable[..., str]
+
+
+def registry() -> Registry:
+    """What is installed now: other tests forget and find it again."""
+    return installed().registry
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +56,7 @@ def typed(capsys: pytest.CaptureFixture[str]) -> Typed:
 
 
 def recipe(file: str = "recipe.yaml") -> Recipe:
-    return open_recipe(file, registry=REGISTRY).recipe
+    return open_recipe(file, registry=registry()).recipe
 
 
 class Terminal(io.StringIO):
@@ -65,27 +70,27 @@ class Terminal(io.StringIO):
 
 
 def test_every_combination_that_fits_makes_a_draft_that_both_accept() -> None:
-    validator = Draft7Validator(recipe_schema(REGISTRY))
-    kinds = [[part.name for part in REGISTRY.parts(kind)] for kind in CHOSEN]
+    validator = Draft7Validator(recipe_schema(registry()))
+    kinds = [[part.name for part in registry().parts(kind)] for kind in CHOSEN]
     fitting = 0
     for combination in itertools.product(*kinds):
         choices = Answers(name="draft", latent=3, **dict(zip(CHOSEN, combination, strict=True)))
         try:
-            text = draft(choices, REGISTRY)
+            text = draft(choices, registry())
         except PartError:
             continue
         fitting += 1
         assert validator.is_valid(read_text(text, "r.yaml").plain()), combination
-        read = open_text(text, Path("r.yaml"), registry=REGISTRY).recipe
+        read = open_text(text, Path("r.yaml"), registry=registry()).recipe
         assert tuple(read.part(kind).use for kind in CHOSEN) == combination
     assert fitting >= 4 * 2 * 2 * 2  # all of genlab's own and genlab-mnist's fit one another
 
 
 def test_a_draft_names_every_option_with_its_default_and_meaning() -> None:
-    text = draft(Answers(), REGISTRY)
+    text = draft(Answers(), registry())
     for name in Recipe.model_fields:
         assert re.search(rf"^(# )?{name}:", text, re.MULTILINE), name
-    for option in REGISTRY.get("data", "bars").option_names:
+    for option in registry().get("data", "bars").option_names:
         assert f"  # {option}: " in text
     assert re.search(r"# size: 8 +# height and width \(an integer >= 2\)", text)
     assert re.search(r"# betas: \[0\.9, 0\.999\] +# decay rates", text)
@@ -95,10 +100,10 @@ def test_a_draft_names_every_option_with_its_default_and_meaning() -> None:
 
 def test_the_commented_lines_of_a_draft_are_its_defaults() -> None:
     """Taking the ``# `` away from every key changes nothing: the comments tell the truth."""
-    text = draft(Answers(), REGISTRY)
+    text = draft(Answers(), registry())
     bare = re.sub(r"^( *)# (\w+: )", r"\1\2", text.partition("\n\n")[2], flags=re.MULTILINE)
     assert bare.count("\n") > 40
-    with_them, without = (open_text(t, Path("r.yaml"), registry=REGISTRY).recipe for t in (bare, text))
+    with_them, without = (open_text(t, Path("r.yaml"), registry=registry()).recipe for t in (bare, text))
     assert with_them == without
 
 
@@ -143,9 +148,10 @@ class Needy(Around):
 
 @pytest.fixture
 def others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(REGISTRY, "_parts", dict(REGISTRY._parts))
+    found = registry()
+    monkeypatch.setattr(found, "_parts", dict(found._parts))
     for name, cls in (("crooked", Crooked), ("around", Around), ("needy", Needy)):
-        REGISTRY.register(name, cls, "tests")
+        found.register(name, cls, "tests")
 
 
 @pytest.mark.usefixtures("others")
@@ -180,7 +186,7 @@ def test_init_without_a_terminal_asks_nothing_and_says_what_is_next(typed: Typed
     assert "recipe.schema.json: written" in said
     assert "genlab run recipe.yaml" in said.splitlines()[-2]
     assert Path("recipe.yaml").read_text().startswith(f"{SCHEMA_LINE}\n")
-    assert Path("recipe.schema.json").read_text() == schema_text(REGISTRY)
+    assert Path("recipe.schema.json").read_text() == schema_text(registry())
     assert (recipe().name, recipe().latent, recipe().encoder.use) == ("bars_vae", 16, "mlp")
 
 
@@ -232,9 +238,9 @@ def test_init_replaces_nothing_unless_it_is_told_to(typed: Typed) -> None:
 def test_the_schema_beside_a_recipe_is_refreshed(typed: Typed) -> None:
     typed("init", "a.yaml")
     assert "recipe.schema.json: as it should be" in typed("init", "b.yaml")
-    Path("recipe.schema.json").write_text(schema_text(REGISTRY).replace('"bars"', '"baz"'))
+    Path("recipe.schema.json").write_text(schema_text(registry()).replace('"bars"', '"baz"'))
     assert "recipe.schema.json: refreshed" in typed("init", "c.yaml")
-    assert Path("recipe.schema.json").read_text() == schema_text(REGISTRY)
+    assert Path("recipe.schema.json").read_text() == schema_text(registry())
     Path("recipe.schema.json").write_text('{"title": "something else"}')
     assert "recipe.schema.json: not a schema that genlab wrote" in typed("init", "d.yaml", code=2)
     assert not Path("d.yaml").exists()
@@ -247,7 +253,7 @@ def test_init_in_a_terminal_offers_what_is_installed(typed: Typed, monkeypatch: 
     assert (read.name, read.latent) == ("kmnist_vae", 5)
     assert [read.part(kind).use for kind in CHOSEN] == ["kmnist", "conv", "mlp", "bernoulli"]
     for kind in CHOSEN:
-        for part in REGISTRY.parts(kind):
+        for part in registry().parts(kind):
             summary = re.escape(part.summary.replace("``", "`"))
             assert re.search(rf"^  {part.name} +{summary}$", said, re.MULTILINE)
     assert "-1: an integer > 0 is expected" in said
@@ -286,7 +292,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_cp_copies_an_installed_recipe_comments_included(ref: str, typed: Typed) -> None:
     said = typed("cp", ref)
     assert Path("shipped.yaml").read_text() == f"{SCHEMA_LINE}\n{SHIPPED}"
-    assert Path("recipe.schema.json").read_text() == schema_text(REGISTRY)
+    assert Path("recipe.schema.json").read_text() == schema_text(registry())
     assert "genlab run shipped.yaml" in said
     assert recipe("shipped.yaml").name == "shipped"
 
