@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from genlab.cli import completion
-from genlab.cli.arguments import AsJson, PluginFiles, RecipeAndOverrides, split_overrides
+from genlab.cli.arguments import AsJson, PluginFiles, RecipeAndOverrides, Seed, split_overrides
 from genlab.errors import RecipeError
 
 LONGEST = 366 * 24 * 3600.0  # seconds
@@ -78,10 +78,7 @@ def command(
         int | None,
         typer.Option("--threads", min=1, help="Threads of torch [its choice].", show_default=False),
     ] = None,
-    seed: Annotated[
-        int,
-        typer.Option("--seed", min=0, max=2**63 - 1, help="Draws the order of combinations.", show_default=False),
-    ] = 0,
+    seed: Seed = None,
     plugin: PluginFiles = None,
     json: AsJson = False,
 ) -> None:
@@ -120,7 +117,7 @@ def command(
         limit=_limit(limit),
         threads=threads,
         quality=quality,
-        seed=seed,
+        seed=seed or 0,
     )
     typed = shlex.join(["genlab", *sys.argv[1:]])
     given = parse_overrides(tokens)
