@@ -26,13 +26,10 @@ from torch import Tensor
 from genlab.assembly import new_state
 from genlab.bench.noise import HostNoise
 from genlab.bench.result import Agreement, Tolerance
-from genlab.bench.works import Side, runner_of
-from genlab.evaluate import evaluate
+from genlab.bench.works import Side, runner_of, trained
 from genlab.prepare import Prepared
 from genlab.seeds import derive, seeded
 from genlab.train.callbacks import Callback, Record
-from genlab.train.loop import fit
-from genlab.train.rate import LearningRate
 from genlab.train.runners import Runner
 from genlab.train.signals import StopRequest
 from genlab.train.state import TrainState
@@ -178,16 +175,5 @@ def _trained(side: Side, runner: Runner, steps: int, noise: HostNoise | None) ->
                 noise.refill()
             yield x
 
-    seed = prepared.recipe.seed
-    fit(
-        side.state,
-        runner,
-        LearningRate(prepared.optimizer, prepared.schedule, options.steps(side.state.steps_per_epoch)),
-        prepared.train,
-        lambda: evaluate(prepared.model, prepared.objective, batches(), prepared.device, seed=seed),
-        options,
-        seed=seed,
-        stop=StopRequest(),
-        callbacks=[seen],
-    )
+    trained(Side(prepared, side.state, runner), StopRequest(), seen, options=options, batches=batches)
     return seen.loss

@@ -16,6 +16,7 @@ from genlab.bench import accelerators
 from genlab.bench.agreement import agreement, side_of
 from genlab.bench.environment import compiler_version, conditions, library_versions
 from genlab.bench.environment import peak_host_bytes as peak_host
+from genlab.bench.failures import reason_of
 from genlab.bench.machine import Conditions, Software
 from genlab.bench.measuring import Meter
 from genlab.bench.profiling import profiled
@@ -96,20 +97,22 @@ def _extra(name: str, asked: bool, find: Callable[[], T], notes: list[str]) -> T
     try:
         return find()
     except Exception as error:
-        full = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        said = "the memory is full" if full else f"{type(error).__name__}: {error}".partition("\n")[0]
-        notes.append(f"{name}: not known: {said}")
+        notes.append(f"{name}: not known: {reason_of(error)}")
         return None
 
 
-def _process(task: Task, prepared: Prepared, start: Start, work: Ready, meter: Meter) -> Process:
-    cold = Cold(
+def _cold(task: Task, start: Start, runner_seconds: float | None, first_call: float) -> Cold:
+    return Cold(
         imports=start.imports,
         prepare=start.prepare,
-        runner=work.runner_seconds,
-        cache=task.cache if work.runner_seconds is not None else None,
-        first_call=meter.first_call or 0.0,
+        runner=runner_seconds,
+        cache=task.cache if runner_seconds is not None else None,
+        first_call=first_call,
     )
+
+
+def _process(task: Task, prepared: Prepared, start: Start, work: Ready, meter: Meter) -> Process:
+    cold = _cold(task, start, work.runner_seconds, meter.first_call or 0.0)
     whole = task.combination.what == "start"
     return Process(
         round=task.round,
@@ -132,17 +135,10 @@ def _quality(task: Task, prepared: Prepared, start: Start, say: Say) -> Done:
         raise BenchError("quality: no val/loss was named to reach")
     say(f"training to {task.quality_target:g}")
     found = to_quality(prepared, task.quality_target)
-    cold = Cold(
-        imports=start.imports,
-        prepare=start.prepare,
-        runner=found.runner_seconds,
-        cache=task.cache if found.runner_seconds is not None else None,
-        first_call=0.0,
-    )
     process = Process(
         round=task.round,
         started=start.started,
-        cold=cold,
+        cold=_cold(task, start, found.runner_seconds, first_call=0.0),
         warm_up=[],
         steady=True,
         calls_per_window=1,

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from genlab.bench import plots, texts
 from genlab.bench.comparing import Comparison, compare
+from genlab.bench.folders import is_folder, result_files
 from genlab.bench.page_machines import environments
 from genlab.bench.result import BenchError, Cell, Combination, Result, read_result
-from genlab.bench.sittings import is_folder, is_trace
 from genlab.files import write_text
 from genlab.plots.style import DPI
 from genlab.report.facts import PAGE, Picture
@@ -39,7 +39,7 @@ def results_in(folder: Path) -> tuple[list[Named], list[str]]:
     if not is_folder(folder):
         return [(folder.stem, read_result(folder))], []
     found, notes = [], []
-    for path in sorted(path for path in folder.glob("*.json") if not is_trace(path)):
+    for path in result_files(folder):
         try:
             found.append((path.stem, read_result(path)))
         except BenchError as error:

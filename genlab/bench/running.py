@@ -17,6 +17,7 @@ from pathlib import Path
 
 from genlab.bench.children import Answer, Caches, caches, measured
 from genlab.bench.findings import Findings
+from genlab.bench.folders import TRACE
 from genlab.bench.plan import ALL, Plan, Wanted, plan
 from genlab.bench.result import (
     BenchError,
@@ -225,7 +226,7 @@ class _Work:
 
     def _one_profile(self, each: Gathered, folders: Caches) -> Profile | Skipped:
         wanted = each.combination
-        name = f"{self.path.stem}-{wanted.label.replace(' ', '-').replace(':', '')}.trace.json"
+        name = f"{self.path.stem}-{wanted.label.replace(' ', '-').replace(':', '')}{TRACE}"
         task = self._task(each, 0).model_copy(update={"trace": str(self.path.parent / name)})
         answer = None
         try:

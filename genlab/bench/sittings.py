@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 
 from genlab.bench.estimates import estimate, seconds_of
+from genlab.bench.folders import is_folder, result_files
 from genlab.bench.result import (
     Agreement,
     BenchError,
@@ -31,8 +32,8 @@ def read_side(path: Path) -> list[Result]:
     if not is_folder(path):
         return [read_result(path)]
     found = []
-    for file in sorted(path.glob("*.json")):
-        with suppress(NoResultError):  # a comparison, or the trace of a profile
+    for file in result_files(path):
+        with suppress(NoResultError):  # a comparison
             found.append((file, read_result(file)))
     found = [(file, result) for file, result in found if result.cells]  # the others are profiles
     if not found:
@@ -42,18 +43,6 @@ def read_side(path: Path) -> list[Result]:
         if result.recipe.sha256 != first[1].recipe.sha256:
             raise BenchError(f"{path}: {first[0].name} and {file.name} are of different recipes")
     return sorted((result for _, result in found), key=lambda result: result.created)
-
-
-def is_folder(path: Path) -> bool:
-    """Whether there is a folder, of whatever is called a path."""
-    with suppress(OSError, ValueError):
-        return path.is_dir()
-    return False
-
-
-def is_trace(path: Path) -> bool:
-    """Whether a file is the trace that a profile has left beside its result."""
-    return path.name.endswith(".trace.json")
 
 
 def together(sittings: Sequence[Result]) -> Result:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from genlab.bench.failures import is_full, reason_of
 from genlab.bench.tasks import Done, Failed, Profiled, Stage, Task
 from genlab.errors import GenlabError
 
@@ -40,12 +41,8 @@ def _answered(answer: Answer) -> None:
     except GenlabError as error:
         answer(Failed(reason=str(error), mended=True))
     except Exception as error:
-        import torch
-
-        full = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        said = "the memory is full" if full else f"{type(error).__name__}: {error}".partition("\n")[0]
-        answer(Failed(reason=said, mended=full))
-        if not full:
+        answer(Failed(reason=reason_of(error), mended=is_full(error)))
+        if not is_full(error):
             raise
 
 

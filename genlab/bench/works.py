@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
+
+from torch import Tensor
 
 from genlab.assembly import choose_runner, new_state
 from genlab.bench.result import BenchError, Combination
@@ -23,6 +25,7 @@ from genlab.runfiles import Metrics
 from genlab.store import load_bundle, save
 from genlab.train.callbacks import Callback, Record
 from genlab.train.loop import fit
+from genlab.train.options import TrainOptions
 from genlab.train.rate import LearningRate
 from genlab.train.runners import Runner
 from genlab.train.signals import StopRequest
@@ -164,7 +167,7 @@ def _training(prepared: Prepared) -> Ready:
         stop = StopRequest()
         ticks = _Ticks(watch, stop)
         watch.start()
-        trained(prepared, state, runner, stop, ticks)
+        trained(Side(prepared, state, runner), stop, ticks)
 
     return Ready(
         begin,
@@ -175,20 +178,27 @@ def _training(prepared: Prepared) -> Ready:
 
 
 def trained(
-    prepared: Prepared, state: TrainState, runner: Runner, stop: StopRequest, *callbacks: Callback
+    side: Side,
+    stop: StopRequest,
+    *callbacks: Callback,
+    options: TrainOptions | None = None,
+    batches: Callable[[], Iterable[Tensor]] | None = None,
 ) -> None:
-    """Run genlab's own loop until it is told to stop, or its options end it."""
-    options = prepared.recipe.train
+    """Run genlab's own loop until it is told to stop, or its options end it.
+
+    options: instead of the recipe's. batches: what is evaluated, (B, *event) each, instead of all validation data.
+    """
+    prepared, state = side.prepared, side.state
+    chosen, seed = options or prepared.recipe.train, prepared.recipe.seed
+    model, objective, device = prepared.model, prepared.objective, prepared.device
     fit(
         state,
-        runner,
-        LearningRate(prepared.optimizer, prepared.schedule, options.steps(state.steps_per_epoch)),
+        side.runner,
+        LearningRate(prepared.optimizer, prepared.schedule, chosen.steps(state.steps_per_epoch)),
         prepared.train,
-        lambda: evaluate(
-            prepared.model, prepared.objective, prepared.val, prepared.device, seed=prepared.recipe.seed
-        ),
-        options,
-        seed=prepared.recipe.seed,
+        lambda: evaluate(model, objective, batches() if batches else prepared.val, device, seed=seed),
+        chosen,
+        seed=seed,
         stop=stop,
         callbacks=callbacks,
     )
@@ -239,5 +249,5 @@ def to_quality(prepared: Prepared, target: float) -> Reached:
     taken = None if prepared.recipe.train.runner == "eager" else time.perf_counter() - began
     stop = StopRequest()
     watch = _Target(target, stop)
-    trained(prepared, state, runner, stop, watch)
+    trained(Side(prepared, state, runner), stop, watch)
     return Reached(watch.seconds, watch.loss, watch.epochs, taken)
