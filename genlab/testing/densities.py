@@ -19,6 +19,7 @@ TOLERANCE = 2e-3
 PRECISE = 5e-4  # of an integral on the grid, a density with jumps included
 KL_DRAWS = 200_000
 SIGMAS = 5.0
+ESTIMATED = 0.1  # standard deviations that a mean may be off which is itself an average of samples
 KS = 2.5  # Kolmogorov's statistic times sqrt(n) exceeds this with probability 7e-6
 LogProb = Callable[[Tensor], Tensor]
 """Maps N values ``(N,)`` to their log-densities ``(N,)``."""
@@ -86,6 +87,24 @@ def check_draws(p: OneDimensional, what: str) -> None:
             expected=f"{what} with the distribution that log_prob says",
             came=f"{len(draws):,} samples whose distribution function is off by {distance:.3f} somewhere",
             mend=mend,
+        )
+
+
+def check_mean(mean: Tensor, draws: Tensor) -> None:
+    """Raise ``Failed`` unless a mean ``(Z,)`` is the average of samples ``(N, Z)``.
+
+    Within five standard errors, and what a mean that is itself an estimate may be off.
+    """
+    mean, draws = mean.double(), draws.double()
+    low, high = draws.quantile(torch.tensor([0.16, 0.84], dtype=torch.float64), dim=0)
+    slack = SIGMAS * draws.std(0) / math.sqrt(len(draws)) + ESTIMATED * (high - low) / 2
+    off = (mean - draws.mean(0)).abs()
+    i = int((off - slack).argmax())
+    if not off[i] <= slack[i]:
+        raise Failed(
+            expected=f"a mean of {draws.mean(0)[i]:.4g} +- {slack[i]:.2g}, as {len(draws):,} samples say",
+            came=f"{mean[i]:.4g}",
+            mend="return the expectation of z; where that has no closed form, an average of some hundred samples",
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import product
 from typing import ClassVar
@@ -15,13 +14,12 @@ from genlab.parts.priors import StandardNormal
 from genlab.precision import in_float32
 from genlab.testing import machines, modules, parts, sensitivity
 from genlab.testing.checking import Failed, Suite, check
-from genlab.testing.densities import DRAWS, SIGMAS, OneDimensional, check_draws, check_kl, check_total
+from genlab.testing.densities import DRAWS, OneDimensional, check_draws, check_kl, check_mean, check_total
 from genlab.testing.joint import Joint, check_joint
 from genlab.testing.module_subject import BF16, Case, ShapedSubject, uniform
 from genlab.testing.subject import BATCHES, LATENTS
 
 Shape = tuple[int, ...]
-ESTIMATED = 0.1  # standard deviations
 JOINTLY = "sum over the latents in log_prob, and draw noise of the shape of z, a number for each latent"
 INDEPENDENT = "return genlab.diagonal_normal(mean, log_var), or torch.distributions.Independent(..., 1)"
 
@@ -190,17 +188,7 @@ def mean_is_what_samples_say(subject: EncoderSubject) -> None:
     """
     q = subject.usual()
     with torch.no_grad():
-        mean = q.mean[0].double()
-        draws = q.sample(torch.Size([DRAWS]))[:, 0].double()
-    low, high = draws.quantile(torch.tensor([0.16, 0.84], dtype=torch.float64), dim=0)
-    slack = SIGMAS * draws.std(0) / math.sqrt(DRAWS) + ESTIMATED * (high - low) / 2
-    i = int(((mean - draws.mean(0)).abs() - slack).argmax())
-    if not (mean - draws.mean(0)).abs()[i] <= slack[i]:
-        raise Failed(
-            expected=f"a mean of {draws.mean(0)[i]:.4g} +- {slack[i]:.2g}, as {DRAWS:,} samples say",
-            came=f"{mean[i]:.4g}",
-            mend="return the expectation of z; where that has no closed form, an average of some hundred samples",
-        )
+        check_mean(q.mean[0], q.sample(torch.Size([DRAWS]))[:, 0])
 
 
 @check("any_latent_size", "eval_mode_is_steady", "samples_vary")

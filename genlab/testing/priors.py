@@ -11,8 +11,8 @@ from torch.distributions import Distribution
 
 from genlab.distributions import diagonal_normal
 from genlab.testing import machines, modules, parts
-from genlab.testing.checking import Failed, Suite, check
-from genlab.testing.densities import DRAWS, OneDimensional, check_draws, check_kl, check_total
+from genlab.testing.checking import Failed, Skipped, Suite, check
+from genlab.testing.densities import DRAWS, OneDimensional, check_draws, check_kl, check_mean, check_total
 from genlab.testing.joint import Joint, check_joint
 from genlab.testing.module_subject import Case, ModuleSubject, noise
 from genlab.testing.subject import LATENTS, X_SHAPES
@@ -156,6 +156,29 @@ def kl_is_what_samples_say(subject: PriorSubject) -> None:
         check_kl(q, subject.moved().eval()())
 
 
+@check("latents_follow_the_density_jointly")
+def mean_is_what_samples_say(subject: PriorSubject) -> None:
+    """The mean of p(z), if it has a finite one, has shape (Z,) and is the average of samples.
+
+    Within five standard errors; one that is itself an estimate may be a tenth of a standard deviation off.
+    """
+    with torch.no_grad():
+        p: Distribution = subject.moved().eval()()
+        try:
+            mean = p.mean
+        except NotImplementedError:
+            raise Skipped(f"{type(p).__name__} has none, and nothing in genlab asks a prior for it") from None
+        if tuple(mean.shape) != (subject.case.latent,):
+            raise Failed(
+                expected=f"a mean of shape ({subject.case.latent},)",
+                came=f"shape {tuple(mean.shape)}",
+                mend="return the expectation of z, a number for each latent",
+            )
+        if not mean.isfinite().all():
+            raise Skipped("it is not finite: samples of such a distribution have no average to compare it with")
+        check_mean(mean, p.sample(torch.Size([DRAWS])))
+
+
 CHECKS: tuple[Any, ...] = (
     parts.registers,
     parts.says_what_it_is,
@@ -175,6 +198,7 @@ CHECKS: tuple[Any, ...] = (
     samples_follow_the_density,
     latents_follow_the_density_jointly,
     kl_is_what_samples_say,
+    mean_is_what_samples_say,
     modules.does_not_make_the_host_wait,
     machines.moves_to_another_device,
     machines.compiles_whole,

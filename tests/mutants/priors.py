@@ -79,6 +79,14 @@ class OneNoise(StandardDiagonalNormal):
         return super().sample(sample_shape)[..., :1].expand(*sample_shape, *self.event_shape)
 
 
+class Shifted(StandardDiagonalNormal):
+    """Says a mean that is not its samples'."""
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc + self.std
+
+
 class NoKL(DiagonalNormal):
     """Has a closed form of the KL to it that is wrong."""
 
@@ -119,6 +127,7 @@ MUTANTS: dict[str, Mutant] = common(StandardNormal, bend) | {
         StandardNormal, "one noise for all latents", forward=as_(OneNoise)
     ),
     "kl_is_what_samples_say": altered(StandardNormal, "a KL of nothing", forward=as_(NoKL)),
+    "mean_is_what_samples_say": altered(StandardNormal, "a mean of its own", forward=as_(Shifted)),
     "options_survive_a_recipe": Mutant(Doubling, "an option that doubles when it is read"),
     "schema_accepts_its_options": Mutant(Misdescribed, "a schema that refuses the default"),
 }
