@@ -15,7 +15,7 @@ help:
 	@echo "make lint     ruff and mypy"
 	@echo "make format   let ruff rewrite the sources"
 	@echo "make docs     build the documentation into docs/_build/html"
-	@echo "make bench-peers MACHINE=name  time the reference model in genlab and its peers, renew README's table: an hour"
+	@echo "make bench-peers MACHINE=name  time the reference model in genlab and its peers, renew README's table: over an hour"
 	@echo "make clean    remove $(VENV), $(BENCH), built pages and caches"
 
 setup: $(STAMP)
