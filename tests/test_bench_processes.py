@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_a_recipe_measured_by_real_processes(bars: Path, tmp_path: Path, capsys:
     assert process_.peak_host_bytes is not None
     assert train.roofline is not None
     assert 0 < train.roofline.share_of_product < 1
-    assert result.environment.software.libraries["torch"] == torch.__version__
+    assert result.environment.software.libraries["torch"] == version("torch")
     assert result.environment.software.torch_config
     assert result.plugins["genlab"]
     assert "yes, exactly" in out
