@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from genlab.files import read_regular
 
@@ -28,6 +28,10 @@ MAX_JSON = 20_000_000  # bytes of one JSON file
 MAX_ROWS = 50_000_000  # bytes of metrics.jsonl: hundreds of thousands of evaluations
 MAX_TEXT = 1_000_000  # bytes of a text that people read
 MAX_TAIL = 100_000  # bytes of a log's end
+
+ORIGINS = "origins.json"
+"""The file of where each value of a recipe came from."""
+_ORIGINS = TypeAdapter(dict[str, str])
 
 
 class Status(BaseModel):
@@ -168,6 +172,14 @@ def read_text(path: Path, run: Path, *, tail: bool = False) -> str:
         return read_regular(path, MAX_TAIL if tail else MAX_TEXT, within=run, tail=tail).decode("utf-8", "replace")
     except (OSError, ValueError):
         return ""
+
+
+def read_origins(folder: Path) -> dict[str, str]:
+    """Return where each value of a folder's recipe came from, by dotted key; empty if that is not known."""
+    try:
+        return _ORIGINS.validate_json(read_regular(folder / ORIGINS, MAX_JSON, within=folder))
+    except (OSError, ValueError):
+        return {}
 
 
 def read_rows(path: Path, run: Path, notes: list[str]) -> tuple[Row, ...]:

@@ -24,19 +24,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from genlab.errors import RunError
 from genlab.files import explained, previous, read_regular, write_json, write_text
 from genlab.folders import runs_root, state_root
-from genlab.runfiles import MAX_JSON, Environment, State, Status
+from genlab.runfiles import MAX_JSON, ORIGINS, Environment, State, Status, read_origins
 
 if TYPE_CHECKING:  # they bring torch, which looking at runs does not need
     from genlab.opening import Opened
     from genlab.recipe import Recipe
     from genlab.train.callbacks import Record
-
-_ORIGINS = TypeAdapter(dict[str, str])
 
 
 @dataclass
@@ -100,14 +98,11 @@ class RunDirectory:
     def write_recipe(self, recipe: Recipe, origins: dict[str, str]) -> None:
         """Write the recipe, every default filled in, and where each value came from."""
         write_text(self.path / "resolved.yaml", recipe.to_yaml())
-        write_json(self.path / "origins.json", origins)
+        write_json(self.path / ORIGINS, origins)
 
     def origins(self) -> dict[str, str]:
         """Return where each value of the recipe came from, by dotted key; empty if that is not known."""
-        try:
-            return _ORIGINS.validate_json(read_regular(self.path / "origins.json", MAX_JSON, within=self.path))
-        except (OSError, ValueError):
-            return {}
+        return read_origins(self.path)
 
     def environment(self) -> Environment:
         """Read what the run was, or was last, done with."""

@@ -82,6 +82,34 @@ def test_the_page_has_each_combination_with_its_spread_the_best_marked(sweep: Pa
     assert "completed" in Page(text).text
 
 
+def test_the_page_has_curves_origins_and_what_the_runs_were_done_with(sweep: Path) -> None:
+    origins = {
+        "latent": "bars.yaml:4",
+        "seed": "default",
+        "encoder.use": "bars.yaml:5",
+        "encoder.hidden": "default",
+    }
+    (sweep / "origins.json").write_text(json.dumps(origins))
+    (sweep / "recipe.yaml").write_text("latent: 2\nencoder: {use: mlp, hidden: [8]}\nseed: 0\n")
+    text = write_sweep_report(sweep).read_text("utf-8")
+    said = Page(text).sections
+    assert "latent: 2swept: 2, 8" in said["recipe"]
+    assert "seed: 0swept: 0, 1" in said["recipe"]
+    assert "use: mlpbars.yaml:5" in said["recipe"]
+    assert "hidden: [8]default" in said["recipe"]
+    charts = text.partition('id="curves"')[2].partition("</section>")[0]
+    assert charts.count("<figure") == 3  # loss, nll and kl
+    assert charts.count('class="other"') == 3 * (len(LOSSES) - 1)
+    assert charts.count('class="val"') == 3  # the best run
+    assert "Of all 4 runs." in said["environment"]
+    edit(next(sweep.glob("trials/002/bars/*/env.json")), python="3.1")
+    said = Page(write_sweep_report(sweep).read_text("utf-8")).sections
+    assert "Of 3 of 4 runs; the other was done with something else" in said["environment"]
+    assert "3.1.0" not in said["environment"]
+    (sweep / "recipe.yaml").write_text("[")
+    assert "It cannot be read" in Page(write_sweep_report(sweep).read_text("utf-8")).sections["recipe"]
+
+
 def test_every_link_leads_to_the_page_of_a_run_wherever_the_page_stands(sweep: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "pages"
     elsewhere.mkdir()

@@ -1,4 +1,4 @@
-"""The recipe of a run's page: every key as resolved, and where each was written."""
+"""The recipe of a page: every key as resolved, and where each was written."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from genlab.report.facts import RunFacts
-from genlab.report.page import Content, Html, code, folded, listing, section, tag
+from genlab.report.page import Content, Html, code, tag, together
 from genlab.tree import Json
 from genlab.wording import dotted
 from genlab.writing import as_yaml
 
 DEFAULT = "default"
+SWEPT = "swept: "
 
 # recipes/x.yaml:7, or with the interpolation that was written there: recipes/x.yaml:7, ${latent}
 _PLACE = re.compile(r"(?P<file>.+?)(?P<at>:\d+(?::\d+)?)(?P<more>, .*)?", re.DOTALL)
@@ -43,26 +43,23 @@ def entries(tree: Mapping[str, Json], path: tuple[str, ...] = ()) -> Iterator[En
             yield Entry(here, as_yaml(value))
 
 
-def recipe(run: RunFacts) -> Html:
-    """Return the resolved recipe, a line per key with its origin, and the recipe as it was written."""
-    if not run.resolved:
-        return section("Recipe", tag("p", "resolved.yaml cannot be read."))
-    places = [origin for origin in run.origins.values() if not origin.startswith((DEFAULT, "override "))]
+def recipe(resolved: Mapping[str, Json], origins: Mapping[str, str]) -> Html:
+    """Return a resolved recipe, a line per key with its origin."""
+    places = [origin for origin in origins.values() if not origin.startswith((DEFAULT, "override ", SWEPT))]
     files = sorted({found["file"] for place in places if (found := _PLACE.fullmatch(place))})
     names = {file: PurePath(file).name for file in files}
     if len(set(names.values())) < len(files):
         names = {file: file for file in files}
-    lines = [_line(entry, run.origins, names) for entry in entries(run.resolved)]
-    about: list[Content] = ["Every key that the run was made with, defaults included"]
-    if run.origins:
+    lines = [_line(entry, origins, names) for entry in entries(resolved)]
+    about: list[Content] = ["Every key, defaults included"]
+    if origins:
         about.append(", and where each was written: file:line, an override, or a default")
     about.append(".")
     if full := [file for file in files if names[file] != file]:
         about += [" Files: ", [[code(file), ", " if file != full[-1] else "."] for file in full]]
     head = tag("tr", tag("th", "key and value", scope="col"), tag("th", "origin", scope="col"))
-    written = folded("recipe.yaml, as written", listing(run.written, "recipe.yaml")) if run.written else None
-    body = tag("table", tag("thead", head if run.origins else None), tag("tbody", lines), class_="recipe")
-    return section("Recipe", body, written, about=about)
+    body = tag("table", tag("thead", head if origins else None), tag("tbody", lines), class_="recipe")
+    return together(tag("p", about, class_="about"), body)
 
 
 def _line(entry: Entry, origins: Mapping[str, str], names: Mapping[str, str]) -> Html:
@@ -79,7 +76,7 @@ def _line(entry: Entry, origins: Mapping[str, str], names: Mapping[str, str]) ->
 
 def _short(origin: str, names: Mapping[str, str]) -> Content:
     """Write a place with its file's name alone; an override as it was typed."""
-    if origin.startswith(DEFAULT):
+    if origin.startswith((DEFAULT, SWEPT)):
         return origin
     if origin.startswith("override "):
         return ["override ", code(origin.removeprefix("override "))]

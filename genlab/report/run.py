@@ -24,12 +24,12 @@ def run_page(run: RunFacts) -> str:
         ("Curves", curves),
         ("Plots", plots(pictures)),
         ("Metrics", numbers.metrics(run)),
-        ("Recipe", recipe(run)),
+        ("Recipe", _recipe(run)),
         ("Layers", setting.layers(run)),
         ("Use it", setting.use(run)),
         ("Make it again", setting.reproduce(run)),
         ("Timing", numbers.timing(run)),
-        ("Environment", setting.environment(run)),
+        ("Environment", _environment(run)),
         ("Files", setting.files(run)),
         ("Model card", _card(run)),
         ("Log", _log(run)),
@@ -143,6 +143,19 @@ def _outcome(run: RunFacts) -> Html | None:
     else:
         lines.append(tag("p", "No checkpoint was due yet, so it can only be started again."))
     return tag("div", lines, class_=f"outcome {status}", role="note")
+
+
+def _environment(run: RunFacts) -> Html:
+    if run.environment is None:
+        return section("Environment", tag("p", "env.json cannot be read."))
+    return section("Environment", setting.environment(run.environment))
+
+
+def _recipe(run: RunFacts) -> Html:
+    if not run.resolved:
+        return section("Recipe", tag("p", "resolved.yaml cannot be read."))
+    written = folded("recipe.yaml, as written", listing(run.written, "recipe.yaml")) if run.written else None
+    return section("Recipe", recipe(run.resolved, run.origins), written)
 
 
 def _card(run: RunFacts) -> Html | None:

@@ -6,7 +6,7 @@ import shlex
 
 from genlab.folders import from_here
 from genlab.report.facts import RunFacts
-from genlab.report.page import Content, Html, code, facts, listing, section, table, tag
+from genlab.report.page import Content, Html, code, facts, listing, section, table, tag, together
 from genlab.runfiles import Environment
 from genlab.units import bytes_said
 
@@ -38,11 +38,8 @@ def layers(run: RunFacts) -> Html:
     )
 
 
-def environment(run: RunFacts) -> Html:
-    """Return the machine, the versions and the settings that the run was done with."""
-    env = run.environment
-    if env is None:
-        return section("Environment", tag("p", "env.json cannot be read."))
+def environment(env: Environment) -> Html:
+    """Return the machine, the versions and the settings that a run was done with."""
     runner = env.runner
     measured = "; ".join(f"{name}: {figure}" for name, figure in env.runner_figures.items())
     pairs: list[tuple[str, Content]] = [
@@ -59,7 +56,7 @@ def environment(run: RunFacts) -> Html:
         table(("library", "version"), sorted(env.libraries.items()), caption="libraries"),
         table(("plugin", "version"), sorted(env.plugins.items()), caption="plugins installed"),
     ]
-    return section("Environment", facts(pairs), tag("div", tables, class_="beside"))
+    return together(facts(pairs), tag("div", tables, class_="beside"))
 
 
 def files(run: RunFacts) -> Html:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from genlab.difference import values_at
+from genlab.errors import GenlabError
 from genlab.files import read_regular, write_text
 from genlab.folders import from_here
 from genlab.report.facts import MAX_PICTURE, PAGE, Picture
@@ -27,10 +29,13 @@ from genlab.report.page import (
     tag,
 )
 from genlab.report.pictures import plots
+from genlab.report.prose import inline
+from genlab.report.recipe import SWEPT, recipe
 from genlab.report.run import badge
-from genlab.runfiles import read_text
+from genlab.runfiles import read_origins
 from genlab.space import Choices, Json, Range
 from genlab.sweep.outcome import Outcome
+from genlab.sweep.page_runs import curves, environment
 from genlab.sweep.reading import Sweep, read_sweep
 from genlab.sweep.summary import Row, Spread
 from genlab.units import duration
@@ -56,10 +61,12 @@ def sweep_page(sweep: Sweep, folder: Path) -> str:
     sections = [
         ("Results", _results(sweep, folder)),
         ("Plots", plots(_pictures(sweep))),
+        ("Curves", curves(sweep)),
         ("Failures", _failures(sweep, folder)),
         ("Runs", _runs(sweep, folder)),
         ("Recipe", _recipe(sweep)),
         ("Make it again", _again(sweep)),
+        ("Environment", environment(sweep)),
     ]
     there = [(title, content) for title, content in sections if content is not None]
     contents = [tag("a", title, href=f"#{anchor(title)}") for title, _ in there]
@@ -138,7 +145,9 @@ def _results(sweep: Sweep, folder: Path) -> Html:
     files = tag(
         "p", "The same rows are in ", code("summary.csv"), " and ", code("summary.json"), ".", class_="about"
     )
-    return section("Results", warning, results, files, about=about)
+    known = sweep.best.digest.protocol if sweep.best is not None and sweep.best.digest is not None else ""
+    protocol = tag("p", inline(known), class_="about") if known else None
+    return section("Results", warning, results, protocol, files, about=about)
 
 
 def _of(sweep: Sweep, row: Row) -> list[Outcome]:
@@ -169,17 +178,17 @@ def _runs(sweep: Sweep, folder: Path) -> Html:
     rows: list[list[Content]] = [
         [
             _link(o, folder, f"{o.trial.number:03d}"),
+            tag("span", o.state, class_=f"state {o.state}"),
             *(as_yaml(value) for value in o.trial.values.values()),
             str(o.trial.seed),
             _number(o.metrics.get(metric)),
             o.epoch or "–",
             duration(o.seconds) if o.seconds else "–",
-            tag("span", o.state, class_=f"state {o.state}"),
         ]
         for o in sweep.outcomes
     ]
-    columns = ("run", *keys, "seed", metric, "epochs", "training", "state")
-    every = table(columns, rows, numbers=range(1, len(columns) - 1), caption="each links to its page")
+    columns = ("run", "state", *keys, "seed", metric, "epochs", "training")
+    every = table(columns, rows, numbers=range(2, len(columns)), caption="each links to its page")
     content = every if len(rows) <= SHOWN else folded(f"All {len(rows)} runs", every)
     return section("Runs", content)
 
@@ -188,13 +197,27 @@ def _recipe(sweep: Sweep) -> Html:
     spec = sweep.spec
     swept: list[list[Content]] = [[code(key), _range(choices)] for key, choices in spec.space.items()]
     fixed: list[list[Content]] = [[code(key), as_yaml(value)] for key, value in spec.overrides.items()]
-    text = read_text(sweep.path / "recipe.yaml", sweep.path)
     return section(
         "Recipe",
         table(("key", "values"), swept, caption="what is swept") if swept else None,
         table(("key", "value"), fixed, caption="overrides of every run") if fixed else None,
-        folded("recipe.yaml: the recipe that is varied, every default filled in", listing(text, "recipe.yaml")),
+        tag("h3", "The recipe that is varied"),
+        _varied(sweep),
     )
+
+
+def _varied(sweep: Sweep) -> Html:
+    """Return the recipe with the origin of each value; what is swept says so."""
+    try:
+        resolved = values_at(sweep.path / "recipe.yaml")
+    except GenlabError as error:
+        return tag("p", "It cannot be read: ", code(str(error)))
+    origins = read_origins(sweep.path)
+    swept = {key: _range(choices) for key, choices in sweep.spec.space.items()}
+    swept["seed"] = ", ".join(map(str, sweep.spec.seeds))
+    for key, values in swept.items():
+        origins |= {name: f"{SWEPT}{values}" for name in (key, f"{key}.use") if name in origins}
+    return recipe(resolved, origins)
 
 
 def _again(sweep: Sweep) -> Html:

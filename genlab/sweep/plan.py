@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from genlab.errors import PluginError, RecipeError
 from genlab.interfaces import Search
-from genlab.opening import open_recipe
+from genlab.opening import Opened, open_recipe
 from genlab.overrides import Override, overrides_of
 from genlab.recipe import PartSpec, Recipe
 from genlab.registry import Registry
@@ -36,9 +36,13 @@ class Source:
 
     def resolved(self, values: Mapping[str, object] | None = None) -> Recipe:
         """Return the recipe with some more values set; ``RecipeError`` lists every problem with its place."""
+        return self.opened(values).recipe
+
+    def opened(self, values: Mapping[str, object] | None = None) -> Opened:
+        """Return the same with where each value was written."""
         # A part is named before its options are set, whichever was written first.
         ordered = sorted((*self.overrides, *overrides_of(values)), key=lambda override: len(override.path))
-        return open_recipe(self.recipe, ordered, registry=self.registry).recipe
+        return open_recipe(self.recipe, ordered, registry=self.registry)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """The sweep's folder: what is to be done, and, read from the runs in it, what became of it.
 
 ``runs/sweeps/<name>/<YYYYMMDD-HHMMSS>-<id>/`` holds ``sweep.json`` (what was asked for), ``recipe.yaml`` (the
-recipe that is varied, resolved), ``trials/000/`` and so on, and in the end ``summary.json``, ``summary.csv`` and
-``plots/``. A trial's folder holds ``trial.json`` (its values, seed and recipe), ``recipe.yaml`` (that recipe as
-its run is started with it), ``output.txt`` (what its processes said) and the run, ``<name>/<run>/``.
+recipe that is varied, resolved), ``origins.json`` (where each of its values came from), ``trials/000/`` and so on,
+and in the end ``summary.json``, ``summary.csv``, ``plots/`` and ``report.html``. A trial's folder holds
+``trial.json`` (its values, seed and recipe), ``recipe.yaml`` (that recipe as its run is started with it),
+``output.txt`` (what its processes said) and the run, ``<name>/<run>/``.
 
 No file says what is done: that is what the runs in it say themselves. So nothing can disagree after a crash.
 """
@@ -17,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,11 +26,14 @@ from genlab.errors import RunError
 from genlab.files import explained, read_regular, replaced_folder, write_json, write_text
 from genlab.lock import Busy, locked
 from genlab.recipe import PartSpec, Recipe
-from genlab.runfiles import MAX_JSON, MAX_TEXT
+from genlab.runfiles import MAX_JSON, MAX_TEXT, ORIGINS
 from genlab.single import PluginFile
 from genlab.space import Choices, Json, Range
 from genlab.sweep.plan import Combination
 from genlab.writing import written_yaml
+
+if TYPE_CHECKING:  # which brings torch
+    from genlab.opening import Opened
 
 SPEC = "sweep.json"
 PATIENCE = 60.0  # seconds to wait for another process that is choosing its next trial
@@ -133,11 +137,12 @@ class SweepFolder:
         folder.spec()
         return folder
 
-    def create(self, spec: Spec, recipe: Recipe, plan: Sequence[Combination]) -> None:
+    def create(self, spec: Spec, opened: Opened, plan: Sequence[Combination]) -> None:
         """Write what is to be done: all of it, or, after a crash, nothing that counts as a sweep."""
         with explained(self.path):
             self.trials.mkdir(parents=True)
-        write_text(self.path / "recipe.yaml", recipe.to_yaml())
+        write_text(self.path / "recipe.yaml", opened.recipe.to_yaml())
+        write_json(self.path / ORIGINS, opened.origins())
         for number, each in enumerate(plan):
             self.write(each, number)
         write_json(self.path / SPEC, spec.model_dump(mode="json"))

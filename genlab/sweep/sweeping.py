@@ -77,7 +77,8 @@ def sweep(
     _check_counts(seeds=seeds if isinstance(seeds, int) else None, trials=trials, jobs=jobs)
     choices = {k: v if isinstance(v, Choices | Range) else Choices(tuple(v)) for k, v in space.items()}
     source = Source(str(find_recipe(recipe)), overrides_of(overrides), registry)
-    base = source.resolved()
+    opened = source.opened()
+    base = opened.recipe
     each_seed = seeds_of(source, seeds)
     check_space(choices, each_seed)
     check_size(choices, trials, len(each_seed))
@@ -119,7 +120,7 @@ def sweep(
     )
     found = _unfinished(asked, base, folder.path.parent) if resume == "auto" else None
     if found is None:
-        folder.create(asked, base, plan)
+        folder.create(asked, opened, plan)
     return _work(found or folder, jobs, device, watcher or Watcher(), command)
 
 
