@@ -1,14 +1,16 @@
-"""What people call runs on the command line -> run directories."""
+"""What people call runs and sweeps on the command line -> their directories."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from glob import escape
 from pathlib import Path
 
 from genlab.errors import RunError
+from genlab.folders import runs_root
 from genlab.runfiles import is_run
-from genlab.runs import known_runs, run_folders
+from genlab.runs import SPEC, is_sweep, known_runs, run_folders
 from genlab.wording import printable
 
 MAX_DEPTH = 7  # of a run below a folder of runs: sweeps/<name>/<id>/trials/<n>/<name>/<run>
@@ -45,6 +47,16 @@ def find_run(ref: str) -> Path:
         f"no run {ref!r}: no run directory at that path, and no run that is called so; `genlab runs list` lists "
         f"them; names: {names or 'none'}"
     )
+
+
+def find_sweep(ref: str) -> Path | None:
+    """Resolve a reference to a sweep's folder, by its path or its own name; None if it is neither."""
+    if is_sweep(Path(ref)):
+        return Path(ref)
+    if Path(ref).name != ref:
+        return None
+    found = [path.parent for path in (runs_root().absolute() / "sweeps").glob(f"*/{escape(ref)}/{SPEC}")]
+    return found[0] if len(found) == 1 else None
 
 
 def run_called(name: str) -> Path | None:

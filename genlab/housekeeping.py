@@ -1,8 +1,8 @@
 """The disk space of runs: what each takes, and how they are removed.
 
 A run is removed whole or not at all as far as anybody can see: it is renamed to a hidden name, which is no run's,
-and then deleted. It is never removed while a process works in it, and nothing is removed that is not a run
-directory, nor what a link leads to.
+and then deleted; so is a sweep. Neither is ever removed while a process works in it, and nothing is removed that
+is not one of them, nor what a link leads to.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pathlib import Path
 from genlab.digest import Digest, digest, instant
 from genlab.errors import RunError
 from genlab.files import explained
-from genlab.finding import run_called, runs_below
+from genlab.finding import find_sweep, run_called, runs_below
 from genlab.folders import runs_root
 from genlab.lock import locked
 from genlab.runfiles import is_run
-from genlab.runs import RunDirectory, forget, known_runs, run_folders, sweep_of
+from genlab.runs import TRIALS, RunDirectory, forget, is_sweep, known_runs, run_folders, sweep_of
 from genlab.wording import printable
 
 REMOVED = "removed"
@@ -79,14 +79,14 @@ def size(folder: Path) -> int:
 
 
 def removable(ref: str) -> Path:
-    """Resolve what a user wants removed to a run directory that may be.
+    """Resolve what a user wants removed to a run's or a sweep's directory that may be.
 
-    ref: a run directory's path or its own name, never the name of a recipe. Raises ``RunError`` for anything
+    ref: the directory's path or its own name, never the name of a recipe. Raises ``RunError`` for anything
     else: nothing is guessed.
     """
     path = Path(ref)
     if not path.exists() and not path.is_symlink():
-        if found := run_called(ref):
+        if found := run_called(ref) or find_sweep(ref):
             path = found
         else:
             several = [str(run.path) for run, _ in known_runs(ref.removeprefix("run:"))]
@@ -97,10 +97,10 @@ def removable(ref: str) -> Path:
     if path.is_symlink():
         raise RunError(f"{ref}: a link; to remove the run, give the directory that it leads to: {path.resolve()}")
     path = path.parent.resolve() / path.name
-    if not is_run(path):
+    if not is_run(path) and not is_sweep(path):
         few = [str(run) for run in runs_below(path)][:3] if path.is_dir() else []
         there = f"; below it are runs: {', '.join(few)} ..." if few else ""
-        raise RunError(f"{ref}: not a run directory, so it is not removed{there}")
+        raise RunError(f"{ref}: neither a run nor a sweep, so it is not removed{there}")
     for name, inside in {"the current directory": Path.cwd(), "the folder of runs": runs_root()}.items():
         if inside.resolve().is_relative_to(path):
             raise RunError(f"{ref}: {name} is in it; it is not removed")
@@ -109,14 +109,14 @@ def removable(ref: str) -> Path:
 
 
 def remove(path: Path) -> int:
-    """Remove a run directory and its note; return how many bytes that freed, 0 if another process was faster.
+    """Remove a run or a sweep with its notes; return how many bytes that freed, 0 if another process was faster.
 
     Raises ``RunError`` if a process works in it or it cannot be removed.
     """
-    freed = size(path)
+    freed, runs = size(path), runs_in(path)
     hidden = path.with_name(f".{path.name}.{secrets.token_hex(3)}.{REMOVED}")
     try:
-        with locked(path):
+        with locked(path / TRIALS if is_sweep(path) else path):
             _check_idle(path)
             with explained(path):
                 path.rename(hidden)
@@ -124,9 +124,15 @@ def remove(path: Path) -> int:
         if path.exists():
             raise
         return 0
-    forget(path)
+    for run in runs:
+        forget(run)
     delete(hidden)
     return freed
+
+
+def runs_in(path: Path) -> list[Path]:
+    """Return the runs of a sweep's folder; of a run's, the run."""
+    return list(runs_below(path)) if is_sweep(path) else [path]
 
 
 def delete(hidden: Path) -> None:
@@ -175,8 +181,10 @@ def prune(runs: Iterable[Listed]) -> Pruned:
 
 
 def leftovers() -> list[Path]:
-    """Return the hidden folders of runs whose removal was cut short, in the folder of runs."""
-    return [path for path in runs_root().absolute().glob(f"*/.*.{REMOVED}") if _is_folder(path)]
+    """Return the hidden folders of runs and sweeps whose removal was cut short, in the folder of runs."""
+    root = runs_root().absolute()
+    found = [path for depth in ("*", "sweeps/*") for path in root.glob(f"{depth}/.*.{REMOVED}")]
+    return [path for path in found if _is_folder(path)]
 
 
 def _worth_keeping(run: RunDirectory) -> bool:
@@ -184,7 +192,14 @@ def _worth_keeping(run: RunDirectory) -> bool:
 
 
 def _check_idle(path: Path) -> None:
-    """Raise ``RunError`` if a run says that it is under way."""
+    """Raise ``RunError`` if a run says that it is under way, or if one of a sweep does or is about to begin."""
+    if is_sweep(path):
+        for trial in (path / TRIALS).glob("[0-9]*"):
+            with locked(trial):
+                continue
+        for run in runs_below(path):
+            _check_idle(run)
+        return
     try:
         status = RunDirectory(path).status()
     except RunError:

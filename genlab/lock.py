@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,9 @@ else:
 
     def _take(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+PATIENCE = 60.0  # seconds to wait for another process that has a lock for a moment
 
 
 class Busy(RunError):
@@ -51,3 +55,18 @@ def locked(folder: Path) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)  # which lets go of the lock
+
+
+@contextmanager
+def in_turn(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock for a short block, one process after the other; raises ``Busy`` after ``PATIENCE``."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with locked(folder):
+                yield
+            return
+        except Busy:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,7 @@ def copy_recipe(ref: str, dest: Path | None, registry: Registry, *, force: bool 
         raise RecipeError(f"{printable(str(path))}: that is the recipe itself; choose another name")
     check_free(path, force=force)
     if path.parent.resolve() != source.parent.resolve():
-        text = _carried(text, source)
+        text = _carried(text, source, path.parent)
     return place(text, path, registry, force=force)
 
 
@@ -101,8 +102,8 @@ def _write_schema(path: Path, text: str) -> Literal["written", "refreshed", "unc
     return "refreshed"
 
 
-def _carried(text: str, source: Path) -> str:
-    """Return a recipe's text with each relative file that it extends given from the root."""
+def _carried(text: str, source: Path, folder: Path) -> str:
+    """Return a recipe's text with each relative file that it extends given from where the copy is."""
     tree = read_text(text, str(source))
     extends = tree.value.get("extends") if isinstance(tree.value, dict) else None
     if extends is None:
@@ -115,8 +116,14 @@ def _carried(text: str, source: Path) -> str:
             continue
         file = source.parent / entry.value
         if file.suffix in _SUFFIXES or file.is_file():
-            _replace(lines, entry, str(file.resolve()))
+            _replace(lines, entry, _from(folder.resolve(), file.resolve()))
     return "".join(lines)
+
+
+def _from(folder: Path, file: Path) -> str:
+    """Return a file's path from a folder, or from the root where they have nothing else in common."""
+    together = Path(os.path.commonpath([folder, file]))
+    return str(file) if together == Path(file.anchor) else Path(os.path.relpath(file, folder)).as_posix()
 
 
 def _replace(lines: list[str], node: Node, new: str) -> None:

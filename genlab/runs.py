@@ -36,6 +36,11 @@ if TYPE_CHECKING:  # they bring torch, which looking at runs does not need
     from genlab.recipe import Recipe
     from genlab.train.callbacks import Record
 
+SPEC = "sweep.json"
+"""What a sweep's folder has, and no other."""
+TRIALS = "trials"
+"""The folder in it that its runs are in."""
+
 
 @dataclass
 class RunDirectory:
@@ -208,9 +213,25 @@ def known_runs(name: str | None = None) -> list[tuple[RunDirectory, Status]]:
 
 def sweep_of(run: Path) -> Path | None:
     """Return the folder of the sweep that a run is a trial of: ``SWEEP/trials/<n>/<name>/<run>``."""
-    if len(run.parents) < 4 or run.parents[2].name != "trials":
+    if len(run.parents) < 4 or run.parents[2].name != TRIALS:
         return None
-    return run.parents[3] if (run.parents[3] / "sweep.json").is_file() else None
+    return run.parents[3] if is_sweep(run.parents[3]) else None
+
+
+def is_sweep(path: Path) -> bool:
+    """Whether a folder is a sweep's."""
+    with suppress(OSError, ValueError):
+        return (path / SPEC).is_file()
+    return False
+
+
+def trials_of(sweep: Path) -> int | None:
+    """Return how many runs a sweep is to have; None if that cannot be read."""
+    try:
+        asked = json.loads(read_regular(sweep / SPEC, MAX_JSON, within=sweep))
+        return int(asked["trials"]) * len(asked["seeds"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def run_folders() -> Iterator[Path]:

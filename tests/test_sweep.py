@@ -28,8 +28,9 @@ from genlab.errors import DeviceError, PartError, RecipeError, RunError
 from genlab.opening import open_recipe
 from genlab.parts.searches import Grid, Random
 from genlab.plugins import installed
+from genlab.runs import is_sweep
 from genlab.space import Json
-from genlab.sweep import Sweep, Watcher, is_sweep, read_sweep, resume_sweep, sweep
+from genlab.sweep import Sweep, Watcher, read_sweep, resume_sweep, sweep
 from genlab.sweep.outcome import Outcome
 from genlab.sweep.summary import labels
 from genlab.sweep.tokens import read_tokens
@@ -284,7 +285,7 @@ def test_a_failure_stops_no_other_and_is_told(
     cause = "data 'bars': there is none" if before else "the loss is not finite at step 7"
     assert f"1 of 3 runs failed: {cause}\n" in out
     assert "2 of 3 runs completed" in out
-    (path,) = tmp_path.glob("runs/sweeps/bars/*")
+    (path,) = tmp_path.glob("runs/sweeps/bars/2*")
     assert f"  latent=3 seed=0  {path}/trials/001/output.txt\n" in out
     assert states(read_sweep(path)) == ["completed", "failed", "completed"]
     assert f"to go on: genlab resume {path}" in out
@@ -364,7 +365,7 @@ def test_the_command_goes_on_with_the_newest_unfinished_sweep_of_the_same(bars: 
     sweep(bars, {"latent": [5, 6]}, command=StandIn(tmp_path / "log", fails=[6]))
     bars.write_text(bars.read_text().replace("hidden: [16]", "hidden: [8]"))
     changed = sweep(bars, {"latent": [5, 6]}, resume="auto", command=stand_in)
-    assert len(list(changed.path.parent.iterdir())) == 5
+    assert len(list(changed.path.parent.glob("2*"))) == 5
 
 
 # -- searches by results ---------------------------------------------------------------------------------------
@@ -645,10 +646,10 @@ def test_six_runs_killed_after_three_and_continued_are_three_more(bars: Path, tm
     finished = done()
     assert len(finished) == 3
 
-    (folder,) = tmp_path.glob("runs/sweeps/bars/*")
+    (folder,) = tmp_path.glob("runs/sweeps/bars/2*")
     assert states(read_sweep(folder))[:3] == ["completed"] * 3
     assert started([*arguments, "--resume", "auto", "--jobs", "2"]).wait(120) == 0
-    assert [folder] == list(tmp_path.glob("runs/sweeps/bars/*"))  # the same sweep
+    assert [folder] == list(tmp_path.glob("runs/sweeps/bars/2*"))  # the same sweep
     assert len(done()) == 6
     assert [len(list(trial.glob("bars/*/status.json"))) for trial in sorted(folder.glob("trials/*"))] == [1] * 6
     assert before == {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in before}
@@ -669,7 +670,7 @@ def test_runs_do_not_outlive_a_sweep_that_is_killed(bars: Path, tmp_path: Path) 
     process.kill()
     process.wait()
     until(lambda: not any(map(alive, runs)), 30)
-    (folder,) = tmp_path.glob("runs/sweeps/bars/*")
+    (folder,) = tmp_path.glob("runs/sweeps/bars/2*")
     assert states(read_sweep(folder)) == ["interrupted", "interrupted"]
 
 

@@ -43,8 +43,8 @@ def fitting(columns: Sequence[Column], width: int) -> list[Column]:
     return shown
 
 
-def table(columns: Sequence[Column]) -> Table:
-    """Return columns as a table that is never wrapped or cut."""
+def table(columns: Sequence[Column], styles: Sequence[str] = ()) -> Table:
+    """Return columns as a table that is never wrapped or cut. styles: of each row."""
     made = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, GAP // 2), collapse_padding=True
     )
@@ -52,6 +52,7 @@ def table(columns: Sequence[Column]) -> Table:
         made.add_column(
             column.title, justify="right" if column.right else "left", no_wrap=True, min_width=column.width
         )
-    for row in zip(*(column.cells for column in columns), strict=True):
-        made.add_row(*row)
+    rows = list(zip(*(column.cells for column in columns), strict=True))
+    for row, style in zip(rows, styles or [""] * len(rows), strict=True):
+        made.add_row(*row, style=style)
     return made

@@ -13,7 +13,7 @@ from genlab.cli.fitting import Column, fitting, table, without_empty
 from genlab.digest import Digest, instant
 from genlab.folders import from_here
 from genlab.housekeeping import Listed, size
-from genlab.runs import RunDirectory, sweep_of
+from genlab.runs import RunDirectory, sweep_of, trials_of
 from genlab.units import bytes_said, duration
 from genlab.wording import printable
 
@@ -158,7 +158,8 @@ def _status(row: _Row) -> str:
     states = [one.run.state for one in row.runs]
     if not row.sweep:
         return states[0]
-    return f"{states.count('completed')}/{len(states)} trial{'s' * (len(states) != 1)}"
+    planned = max(len(states), trials_of(row.folder) or 0)
+    return f"{states.count('completed')}/{planned} trial{'s' * (planned != 1)}"
 
 
 def _lowest(row: _Row) -> Listed:

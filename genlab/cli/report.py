@@ -33,9 +33,8 @@ def command(
 
     Example: genlab report mnist_cvae -o mnist.html
     """
-    from genlab.finding import find_run
+    from genlab.finding import find_run, find_sweep
     from genlab.report import write_report
-    from genlab.sweep import is_sweep
     from genlab.sweep.page import write_sweep_report
 
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
@@ -44,8 +43,8 @@ def command(
         raise RecipeError(f"{output}: there is no folder {output.parent}")
     if _is_model(Path(ref)):
         raise RunError(f"{ref}: a model, not a run; what is known of it is in {Path(ref) / 'README.md'}")
-    if is_sweep(Path(ref)):
-        typer.echo(write_sweep_report(Path(ref), output))
+    if sweep := find_sweep(ref):
+        typer.echo(write_sweep_report(sweep, output))
     else:
         typer.echo(write_report(find_run(ref), output))
 

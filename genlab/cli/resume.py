@@ -41,13 +41,13 @@ def command(
     """
     stop_with(parent)
     from genlab.experiment import resume
-    from genlab.finding import find_run
+    from genlab.finding import find_run, find_sweep
     from genlab.overrides import overrides_of, parse_overrides
-    from genlab.sweep import is_sweep, resume_sweep
+    from genlab.sweep import resume_sweep
 
     path, tokens = split_overrides(run, "run")
     overrides = parse_overrides(tokens)
-    if is_sweep(Path(path)):
+    if sweep := find_sweep(path):
         from genlab.cli.sweep_display import swept
 
         if overrides or max_time is not None:
@@ -55,7 +55,7 @@ def command(
                 f"{path}: a sweep; its runs are what they were begun as: no overrides, no --max-time"
             )
         swept(
-            lambda watcher: resume_sweep(Path(path), jobs=jobs, device=device, watcher=watcher),
+            lambda watcher: resume_sweep(sweep, jobs=jobs, device=device, watcher=watcher),
             quiet=quiet,
             json=json,
         )

@@ -65,21 +65,27 @@ def show(
         str,
         typer.Argument(
             metavar="RUN",
-            help="A run: its directory, the directory's own name, or run:NAME.",
+            help="A run: its directory, the directory's own name, or run:NAME. Or a sweep's folder, or its name.",
             autocompletion=completion.run_directories,
         ),
     ],
     json: AsJson = False,
 ) -> None:
-    """Show everything about one run.
+    """Show everything about one run, or how a sweep stands.
 
     Example: genlab runs show run:mnist_cvae
     """
     from genlab.cli.listed import one_as_json, show_one
     from genlab.digest import digest
-    from genlab.finding import find_run
+    from genlab.finding import find_run, find_sweep
     from genlab.units import as_json
 
+    if sweep := find_sweep(run):
+        from genlab.cli.sweep_display import show
+        from genlab.sweep import read_sweep
+
+        show(read_sweep(sweep), json=json)
+        return
     found = digest(find_run(run))
     if json:
         typer.echo(as_json(one_as_json(found)))
@@ -93,20 +99,21 @@ def rm(
         list[str],
         typer.Argument(
             metavar="RUN",
-            help="Run directories, by path or the directory's own name.",
+            help="Run directories, or those of whole sweeps, by path or the directory's own name.",
             autocompletion=completion.every_run,
         ),
     ],
     yes: Yes = False,
 ) -> None:
-    """Remove runs with all that is in their directories; asks first.
+    """Remove runs, or whole sweeps, with all that is in them; asks first.
 
-    A run that is under way is not removed, nor is anything that is not a run directory: then nothing is.
+    What is under way is not removed, nor is anything that is neither a run nor a sweep: then nothing is.
 
     Example: genlab runs rm runs/mnist_cvae/20261122-103000-1a2b
     """
     from genlab.errors import GenlabError, RunError
-    from genlab.housekeeping import removable, remove, size
+    from genlab.housekeeping import removable, remove, runs_in, size
+    from genlab.runs import is_sweep
     from genlab.units import bytes_said
 
     paths: dict[Path, int] = {}
@@ -119,11 +126,14 @@ def rm(
             refused.append(str(error))
     if refused:
         raise RunError("\n".join([*refused, "nothing was removed"]))
+    counts = {path: len(runs_in(path)) for path in paths}
     for path, taken in paths.items():
-        typer.echo(f"{path}  {bytes_said(taken)}")
-    _confirm(f"Remove {_runs(len(paths))}, {bytes_said(sum(paths.values()))}?", yes)
+        whole = f"  a sweep, {_runs(counts[path])}" if is_sweep(path) else ""
+        typer.echo(f"{path}  {bytes_said(taken)}{whole}")
+    total = _runs(sum(counts.values()))
+    _confirm(f"Remove {total}, {bytes_said(sum(paths.values()))}?", yes)
     freed = sum(remove(path) for path in paths)
-    typer.echo(f"removed {_runs(len(paths))}, {bytes_said(freed)} freed")
+    typer.echo(f"removed {total}, {bytes_said(freed)} freed")
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -56,11 +55,12 @@ def command(
     Example: genlab sweep recipes/bars.yaml 'latent=2,8,32' 'objective.beta=0.5,1,4' --seeds 3 --jobs 2
     """
     from genlab.cli.sweep_display import show, swept
-    from genlab.sweep import is_sweep, read_sweep, sweep
+    from genlab.finding import find_sweep
+    from genlab.sweep import read_sweep, sweep
     from genlab.sweep.tokens import read_tokens
 
     path, tokens = split_overrides(recipe, "recipe")
-    if is_sweep(Path(path)):
+    if folder := find_sweep(path):
         if tokens:
             raise RecipeError(f"{path}: a sweep, which stays what it is; to go on with it: genlab resume {path}")
         if ignored := _typed(context):
@@ -68,7 +68,7 @@ def command(
                 f"{path}: a sweep, which is only looked at: {', '.join(ignored)} would do nothing; leave it out "
                 f"(to go on with the sweep: genlab resume {path})"
             )
-        show(read_sweep(path), json=json)
+        show(read_sweep(folder), json=json)
         return
     given = read_tokens(tokens)
     if seeds is not None and given.seeds is not None:

@@ -6,19 +6,19 @@ import shlex
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import typer
-from rich import box
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from genlab.cli.display import Screen, console
+from genlab.cli.fitting import Column, fitting, table
 from genlab.cli.streams import Surviving
 from genlab.folders import from_here
 from genlab.space import Json
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 LAST = 5  # finished runs that the live table shows
 BEST = 20  # combinations that the summary shows
-STYLES = {"completed": "green", "failed": "bold red", "running": "cyan"}
+STYLES = {"completed": "dim", "failed": "bold red"}
 
 
 class QuietWatcher(Screen, Watcher):
@@ -102,11 +102,7 @@ class TerminalWatcher(PlainWatcher):
 
     def on_tick(self, running: Sequence[Outcome], done: int, total: int) -> None:
         """Renew the table."""
-        table = _table(self.keys, self.metric)
-        for outcome in (*self.last, *running):
-            table.add_row(
-                *_cells(outcome, self.keys, self.metric), style=None if outcome.state == "running" else "dim"
-            )
+        shown = _table((*self.last, *running), self.keys, self.metric, self.console.width)
         taken = time.monotonic() - self.began
         line = f"{done} of {total} over, {len(running)} running"
         if self.failed:
@@ -114,7 +110,7 @@ class TerminalWatcher(PlainWatcher):
         line += f"; {duration(taken)}"
         if self.finished and done < total:
             line += f", about {duration(taken / self.finished * (total - done))} left"
-        self.live.update(Group(table, Text(line)), refresh=True)
+        self.live.update(Group(shown, Text(line)), refresh=True)
 
 
 def swept(train: Callable[[Watcher], Sweep], *, quiet: bool, json: bool) -> None:
@@ -150,7 +146,7 @@ def show(sweep: Sweep, *, json: bool) -> None:
     if known:
         several = ", mean ± standard deviation over seeds" if len(sweep.spec.seeds) > 1 else ""
         out(f"{metric} of each run's best epoch{several}")
-        out(_summary(sweep))
+        out(_summary(sweep, console().width))
         if len(known) > BEST:
             out(f"... and {len(known) - BEST} more in summary.csv")
     if different := sweep.incomparable:
@@ -209,36 +205,42 @@ def said(value: Json) -> str:
     return f"{value:.4g}" if isinstance(value, float) else as_yaml(value)
 
 
-def _table(keys: Sequence[str], metric: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("trial", justify="right")
-    for label in labels(keys):
-        table.add_column(printable(label), justify="right")
-    for name in ("seed", "status", "epoch", f"best {metric}", "time"):
-        table.add_column(name, justify="left" if name == "status" else "right", no_wrap=True)
-    return table
+def _table(outcomes: Sequence[Outcome], keys: Sequence[str], metric: str, width: int) -> Table:
+    """Return a line for each trial; where it is narrow, what is swept and how it stands go last."""
+    best = [f"{each.metrics[metric]:.3f}" if metric in each.metrics else "" for each in outcomes]
+    columns = [
+        Column("trial", [f"{each.trial.number:03d}" for each in outcomes], 2, right=True),
+        *_swept(keys, [each.trial.values for each in outcomes]),
+        Column("seed", [str(each.trial.seed) for each in outcomes], 1, right=True),
+        Column("status", [each.state for each in outcomes]),
+        Column("epoch", [str(each.epoch or "") for each in outcomes], 4, right=True),
+        Column(f"best {metric}", best, 3, right=True),
+        Column("time", [duration(each.seconds) for each in outcomes], 5, right=True),
+    ]
+    return table(fitting(columns, width), [_style(each) for each in outcomes])
 
 
-def _cells(outcome: Outcome, keys: Sequence[str], metric: str) -> list[Text]:
-    values = [said(outcome.trial.values[key]) for key in keys]
-    best = f"{outcome.metrics[metric]:.3f}" if metric in outcome.metrics else ""
-    cells = [f"{outcome.trial.number:03d}", *values, str(outcome.trial.seed)]
-    after = [str(outcome.epoch or ""), best, duration(outcome.seconds)]
-    status = Text(outcome.state, style=STYLES.get(outcome.state, ""))
-    return [*map(Text, cells), status, *map(Text, after)]
+def _style(outcome: Outcome) -> str:
+    return STYLES.get(outcome.state, "")
 
 
-def _summary(sweep: Sweep) -> Table:
+def _swept(keys: Sequence[str], values: Sequence[Mapping[str, Json]]) -> list[Column]:
+    named = zip(labels(keys), keys, strict=True)
+    return [Column(printable(label), [said(each[key]) for each in values], right=True) for label, key in named]
+
+
+def _summary(sweep: Sweep, width: int) -> Table:
+    """Return a line for each combination; where it is narrow, its values and the metric go last."""
     metric, rows = sweep.spec.metric, sweep.rows[:BEST]
     others = [name for name in rows[0].metrics if name.startswith("val/") and name != metric]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for label in labels(list(sweep.spec.space)):
-        table.add_column(printable(label), justify="right")
-    for name in ("runs", metric, *others, "training"):
-        table.add_column(printable(name), justify="right", no_wrap=True)
-    for row in rows:
-        values = [Text(said(value)) for value in row.values.values()]
-        runs = f"{len(row.seeds)}{f' ({row.failed} failed)' if row.failed else ''}"
-        spreads = [str(row.metrics.get(name, "")) for name in (metric, *others)]
-        table.add_row(*values, runs, *spreads, duration(row.seconds) if row.seeds else "")
-    return table
+    runs = [f"{len(row.seeds)}{f' ({row.failed} failed)' if row.failed else ''}" for row in rows]
+    columns = [
+        *_swept(list(sweep.spec.space), [row.values for row in rows]),
+        Column("runs", runs, 1, right=True),
+        *(
+            Column(printable(name), [str(row.metrics.get(name, "")) for row in rows], 3 * (name != metric), True)
+            for name in (metric, *others)
+        ),
+        Column("training", [duration(row.seconds) if row.seeds else "" for row in rows], 2, right=True),
+    ]
+    return table(fitting(columns, width))

@@ -7,8 +7,7 @@ done.rows[0].values, done.rows[0].metrics["val/loss"]
 from __future__ import annotations
 
 from genlab.sweep.reading import Sweep, read_sweep
-from genlab.sweep.store import is_sweep
 from genlab.sweep.sweeping import resume_sweep, sweep
 from genlab.sweep.work import Watcher
 
-__all__ = ["Sweep", "Watcher", "is_sweep", "read_sweep", "resume_sweep", "sweep"]
+__all__ = ["Sweep", "Watcher", "read_sweep", "resume_sweep", "sweep"]

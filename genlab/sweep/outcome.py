@@ -74,5 +74,7 @@ def _cause(folder: TrialFolder) -> str:
     lines = read_text(folder.output, folder.path, tail=True).splitlines()
     last = max((i for i, line in enumerate(lines) if line.startswith(COMMAND)), default=-1)
     said = [line.strip() for line in lines[last + 1 :] if line.strip()]
+    if said and Path(said[-1]).is_relative_to(folder.path):
+        return ""  # its run, which ended well: somebody has removed it
     errors = [line for line in said if line.startswith("error: ")]
     return (errors or said or [""])[-1].removeprefix("error: ")

@@ -12,9 +12,8 @@ No file says what is done: that is what the runs in it say themselves. So nothin
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,9 +23,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genlab.errors import RunError
 from genlab.files import explained, read_regular, replaced_folder, write_json, write_text
-from genlab.lock import Busy, locked
+from genlab.lock import in_turn
 from genlab.recipe import PartSpec, Recipe
 from genlab.runfiles import MAX_JSON, MAX_TEXT, ORIGINS
+from genlab.runs import SPEC, TRIALS
 from genlab.single import PluginFile
 from genlab.space import Choices, Json, Range
 from genlab.sweep.plan import Combination
@@ -34,9 +34,6 @@ from genlab.writing import written_yaml
 
 if TYPE_CHECKING:  # which brings torch
     from genlab.opening import Opened
-
-SPEC = "sweep.json"
-PATIENCE = 60.0  # seconds to wait for another process that is choosing its next trial
 
 
 class Spec(BaseModel):
@@ -150,7 +147,7 @@ class SweepFolder:
     @property
     def trials(self) -> Path:
         """The folder of trials."""
-        return self.path / "trials"
+        return self.path / TRIALS
 
     def spec(self) -> Spec:
         """Read what was asked for."""
@@ -184,28 +181,13 @@ class SweepFolder:
     @contextmanager
     def proposing(self) -> Iterator[None]:
         """Be the only process that adds trials, for a block; wait for another that does."""
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                with locked(self.trials):
-                    yield
-                return
-            except Busy:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.05)
+        with in_turn(self.trials):
+            yield
 
 
 def sweeps(folder: Path) -> list[SweepFolder]:
     """Return the sweeps that lie in a folder, newest first."""
     return [SweepFolder(path.parent) for path in sorted(folder.glob(f"*/{SPEC}"), reverse=True)]
-
-
-def is_sweep(path: Path) -> bool:
-    """Whether a folder is a sweep's."""
-    with suppress(OSError, ValueError):
-        return (path / SPEC).is_file()
-    return False
 
 
 def same_recipe(folder: SweepFolder, recipe: Recipe) -> bool:

@@ -11,8 +11,10 @@ from pathlib import Path
 from genlab.build import build_search
 from genlab.device import resolve
 from genlab.errors import GenlabError, RecipeError, RunError
+from genlab.files import explained
 from genlab.folders import runs_root
 from genlab.interfaces import Search
+from genlab.lock import in_turn
 from genlab.opening import find_recipe
 from genlab.overrides import Override, Overrides, overrides_of
 from genlab.plugins import installed
@@ -118,10 +120,17 @@ def sweep(
         device=device,
         plugins=installed().files,
     )
-    found = _unfinished(asked, base, folder.path.parent) if resume == "auto" else None
-    if found is None:
+    if resume == "auto":
+        with explained(folder.path.parent):
+            folder.path.parent.mkdir(parents=True, exist_ok=True)
+        with in_turn(folder.path.parent):  # one of two that ask for the same begins it, the other goes on with it
+            if found := _unfinished(asked, base, folder.path.parent):
+                folder = found
+            else:
+                folder.create(asked, opened, plan)
+    else:
         folder.create(asked, opened, plan)
-    return _work(found or folder, jobs, device, watcher or Watcher(), command)
+    return _work(folder, jobs, device, watcher or Watcher(), command)
 
 
 def resume_sweep(
