@@ -9,26 +9,18 @@ There is nothing to skip a block with. A command that is shown without output mu
 from __future__ import annotations
 
 import doctest
-import os
 import subprocess
-import sysconfig
 import tempfile
 import time
-import venv
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sybil import Document, Example
 from sybil.parsers.myst import CodeBlockParser
 
+from tests.fresh import fresh
+
 PAGE = Path(__file__).parent.parent / "docs" / "tutorial.md"
-SCRIPTS = ("genlab", "pip", "pytest")
-OFFLINE = {
-    "PIP_NO_INDEX": "1",
-    "PIP_NO_DEPS": "1",
-    "PIP_NO_BUILD_ISOLATION": "0",
-    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-}
 
 
 @dataclass
@@ -132,26 +124,10 @@ def same(shown: str, printed: str) -> bool:
 
 
 def author(folder: Path) -> Author:
-    """Return one with an empty folder and a fresh environment that sees the packages of this one. Offline."""
-    desk, env = folder / "desk", folder / "venv"
+    """Return one with an empty folder and a fresh environment, into which genlab was installed. Offline."""
+    desk = folder / "desk"
     desk.mkdir()
-    venv.create(env, with_pip=False, symlinks=os.name != "nt")
-    bin_, python = env / "bin", env / "bin" / "python"
-    ask = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
-    site = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
-    (Path(site) / "outer.pth").write_text(f"import site; site.addsitedir({sysconfig.get_paths()['purelib']!r})\n")
-    for name in SCRIPTS:
-        script = bin_ / name
-        script.write_text(
-            f"#!{python}\nimport runpy, sys\nsys.path.pop(0)\nrunpy.run_module({name!r}, None, '__main__')\n"
-        )
-        script.chmod(0o755)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("GENLAB_", "PIP_", "PYTEST_"))}
-    environment |= OFFLINE | {
-        "PATH": f"{bin_}{os.pathsep}{os.environ['PATH']}", "VIRTUAL_ENV": str(env), "COLUMNS": "100",
-        "GENLAB_STATE": str(folder / "state"), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2"),
-    }  # fmt: skip
-    return Author(desk, environment)
+    return Author(desk, fresh(folder) | {"COLUMNS": "100"})
 
 
 def main() -> None:
