@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from genlab.errors import PluginError
+from genlab.errors import PluginError, RecipeError
 from genlab.plugins import Plugins
 from genlab.recipe import PartSpec, Recipe
 from genlab.registry import OWN, Part, Registry
@@ -41,17 +41,40 @@ def portable(found: Iterable[Owner]) -> list[Owner]:
     return [owner.model_copy(update={"file": Path(owner.file).name}) for owner in found]
 
 
-def check_owners(found: Iterable[Owner], plugins: Plugins, about: str) -> None:
+def read_again(
+    found: Sequence[Owner], plugins: Plugins, about: str, read: Callable[[Registry], Recipe]
+) -> tuple[Recipe, str]:
+    """Read the recipe of something that was made with parts of these owners; return it and what changed since.
+
+    about: what was made. read: is given a registry in which names mean what they meant.
+    Raises ``PluginError`` with the remedy if a part is not there any more; ``RecipeError`` if what the recipe says
+    of one is allowed no longer, with what changed and how to have it back.
+    """
+    _check_owners(found, plugins, about)
+    changed = "; ".join(changes(found, plugins))
+    try:
+        return read(meant(found, plugins.registry)), changed
+    except RecipeError as error:
+        if not changed:
+            raise
+        remedy = " or ".join(remedies(found, plugins))
+        raise RecipeError(f"{error}\n{about}: {changed}{remedy and f'; {remedy}'}") from None
+
+
+def _check_owners(found: Iterable[Owner], plugins: Plugins, about: str) -> None:
     """Raise ``PluginError`` with the remedy if a part is not there any more. about: what was made with it."""
+    versions = dict(plugins.distributions)
     for owner in found:
         try:
             _now(owner, plugins)
-        except PluginError as error:
-            if owner.distribution in dict(plugins.distributions):
-                raise PluginError(f"{about}: made with {owner.distribution} {owner.version}: {error}") from None
+        except PluginError:
+            now = versions.get(owner.distribution)
             broken = [f.cause for f in plugins.failures if f.distribution == owner.distribution]
             left_out = [one.reason for one in plugins.left_out if one.distribution == owner.distribution]
-            if broken:
+            if now is not None:
+                state = f"{owner.distribution} {now} does not bring"
+                remedy = "".join(remedies([owner], plugins)) or "it has to register it again"
+            elif broken:
                 state, remedy = f"could not be loaded ({broken[0]})", "see `genlab plugins doctor`"
             elif left_out:
                 state, remedy = f"is left out by {left_out[0]}", "let it in"

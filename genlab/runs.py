@@ -87,8 +87,12 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     def recipe(self) -> Recipe:
-        """Read the resolved recipe; raise ``PluginError`` with the remedy if one of its parts is not there."""
-        from genlab.owners import check_owners, meant
+        """Read the resolved recipe.
+
+        Raises ``PluginError`` with the remedy if one of its parts is not there, ``RecipeError`` if one does not
+        allow any more what it says.
+        """
+        from genlab.owners import read_again
         from genlab.plugins import installed
         from genlab.resolving import read_resolved
 
@@ -97,8 +101,10 @@ class RunDirectory:
             owners = self.environment().parts
         except RunError:
             owners = []
-        check_owners(owners, plugins, str(self.path))
-        return read_resolved(self.path / "resolved.yaml", registry=meant(owners, plugins.registry))
+        written = self.path / "resolved.yaml"
+        return read_again(
+            owners, plugins, str(self.path), lambda registry: read_resolved(written, registry=registry)
+        )[0]
 
     def write_recipe(self, recipe: Recipe, origins: dict[str, str]) -> None:
         """Write the recipe, every default filled in, and where each value came from."""

@@ -23,10 +23,10 @@ from torch import Tensor
 import genlab
 from genlab.build import build_model
 from genlab.device import resolve
-from genlab.errors import ModelError, RecipeError
+from genlab.errors import ModelError
 from genlab.files import previous, read_regular, replaced_folder, write_bytes, write_json, write_text
 from genlab.model import LatentModel
-from genlab.owners import changes, check_owners, meant, owners, portable, remedies
+from genlab.owners import owners, portable, read_again
 from genlab.plugins import Plugins, installed
 from genlab.recipe import Recipe
 from genlab.resolving import recipe_from
@@ -101,7 +101,7 @@ def load(ref: str | Path, device: str = "auto") -> LatentModel:
     Nothing is ever fetched from a network. device: ``auto``, ``cpu``, ``cuda:1`` ...
 
     Raises ``ModelError`` if there is no such model or it is damaged, ``PluginError`` if a part that it needs
-    is not installed.
+    is not installed, ``RecipeError`` if one allows no more what the model was made with.
     """
     found = find(str(ref))
     model = load_bundle(found.folder, device)
@@ -201,16 +201,12 @@ def _whole(folder: Path) -> tuple[Config, Metrics, bytes]:
 
 def _recipe(config: Config, folder: Path, plugins: Plugins) -> Recipe:
     """Return a bundle's recipe; warn of plugins that are not what they were."""
-    check_owners(config.parts, plugins, str(folder))
-    changed = "; ".join(changes(config.parts, plugins))
-    registry = meant(config.parts, plugins.registry)
-    try:
-        recipe = recipe_from(config.recipe, str(folder / CONFIG), registry=registry)
-    except RecipeError as error:
-        if not changed:
-            raise
-        remedy = " or ".join(remedies(config.parts, plugins))
-        raise ModelError(f"{error}\n{folder}: {changed}{remedy and f'; {remedy}'}") from None
+    recipe, changed = read_again(
+        config.parts,
+        plugins,
+        str(folder),
+        lambda registry: recipe_from(config.recipe, str(folder / CONFIG), registry=registry),
+    )
     if changed:
         log.warning("warning: %s: %s", folder, changed)
     return recipe

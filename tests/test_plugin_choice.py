@@ -337,13 +337,27 @@ def test_options_that_came_are_named(trained: Path, site: Site, caplog: pytest.L
 
 def test_options_that_went_are_an_error_with_the_version_to_install(trained: Path, site: Site) -> None:
     again(site, REGISTER.format(name="made").replace("width", "breadth"), "2.0")
-    with pytest.raises(ModelError) as caught:
-        genlab.load(trained)
-    assert str(caught.value).endswith(
-        "encoder.width: unknown option; allowed: breadth\n"
-        f"{trained}: encoder 'made' of a-plugin 1.2 then, 2.0 now: new options: breadth; options that went: "
-        "width; pip install a-plugin==1.2"
-    )
+    for made, again_ in ((trained, genlab.load), (trained.parent, genlab.resume)):
+        with pytest.raises(RecipeError) as caught:
+            again_(made)
+        assert "encoder.width: unknown option; allowed: breadth\n" in str(caught.value)
+        assert str(caught.value).endswith(
+            f"\n{made}: encoder 'made' of a-plugin 1.2 then, 2.0 now: new options: breadth; options that went: "
+            "width; pip install a-plugin==1.2"
+        )
+
+
+def test_a_part_that_its_plugin_no_longer_has_is_an_error_with_the_version_to_install(
+    trained: Path, site: Site
+) -> None:
+    again(site, REGISTER.format(name="other"), "2.0")
+    for made, again_ in ((trained, genlab.load), (trained.parent, genlab.resume)):
+        with pytest.raises(PluginError) as caught:
+            again_(made)
+        assert str(caught.value) == (
+            f"{made}: made with encoder 'made' of a-plugin 1.2, which a-plugin 2.0 does not bring: "
+            "pip install a-plugin==1.2"
+        )
 
 
 def test_a_part_that_moved_to_another_distribution_is_taken_with_a_warning(
