@@ -18,6 +18,7 @@ import torch
 
 from genlab.errors import PluginError
 from genlab.folders import VARIABLES
+from genlab.importing import importable
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ _SETTINGS = (
 
 @contextmanager
 def unchanged() -> Iterator[None]:
-    """Put back what a block changes for the whole process, random states included.
+    """Put back what a block changes for the whole process, random states and the ways to import included.
 
     Raises ``PluginError`` naming the first setting that was changed. Random states, the number of threads
     and the filters of warnings are put back in silence: who seeds means no harm, and some libraries choose the
@@ -111,7 +112,7 @@ def unchanged() -> Iterator[None]:
     threads = torch.get_num_threads()
     changed: list[str] = []
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), importable():
             yield
     finally:
         random.setstate(state)

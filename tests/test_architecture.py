@@ -22,6 +22,7 @@ LAYERS = [
         "errors",
         "glance",
         "hooks",
+        "importing",
         "selection",
         "single",
         "steady",

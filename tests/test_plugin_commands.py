@@ -21,6 +21,10 @@ BROKEN = {
     "raises at import": (f"raise ImportError('no libfoo')\n{HELLO}", "ImportError: no libfoo"),
     "raises in the hook": (f"{HELLO}    raise KeyError('half done')\n", "KeyError: 'half done'"),
     "exits in the hook": (f"{HELLO}    raise SystemExit(3)\n", "it called sys.exit(3)"),
+    "takes the path away in the hook": (
+        f"{HELLO}    import sys\n    sys.path.clear()\n",
+        "entries out of sys.path, by which everybody imports",
+    ),
     "is not a command": (f"{HOOK}    app.command('hello')(3)\n", "TypeError"),
     "takes what cannot be typed": (
         f"{HOOK}    @app.command('hello')\n    def hello(x: int | str): pass\n",

@@ -151,6 +151,26 @@ BROKEN = {
         "import os\nos.environ.pop('GENLAB_STATE')\n" + REGISTER.format(name="made"),
         "it changed the variable GENLAB_STATE to None, for everybody",
     ),
+    "clears the path of imports": (
+        REGISTER.format(name="made") + "\nimport sys\nsys.path.clear()\n",
+        "entries out of sys.path, by which everybody imports; only add to it",
+    ),
+    "puts another path in its place": (
+        REGISTER.format(name="made") + "\nimport sys\nsys.path = ['/theirs']\n",
+        "entries out of sys.path, by which everybody imports; only add to it",
+    ),
+    "takes the finders of modules away": (
+        REGISTER.format(name="made") + "\nimport sys\nsys.meta_path.clear()\n",
+        "entries out of sys.meta_path, by which everybody imports; only add to it",
+    ),
+    "takes the hooks of the path away": (
+        REGISTER.format(name="made") + "\nimport sys\nsys.path_hooks.clear()\n",
+        "entries out of sys.path_hooks, by which everybody imports; only add to it",
+    ),
+    "takes everything away and fails": (
+        "import sys\nsys.path.clear()\nsys.meta_path.clear()\nraise KeyError('all of it')",
+        "KeyError: 'all of it'",
+    ),
     "wants to go deeper": (
         "import sys\nsys.setrecursionlimit(54_321)\n" + REGISTER.format(name="made"),
         "it changed Python's recursion limit to 54321, for everybody",
@@ -227,7 +247,8 @@ def test_a_broken_plugin_leaves_nothing_behind_and_everything_else_works(
 def standing() -> tuple[object, ...]:
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     variables = {name: value for name, value in os.environ.items() if name.startswith("GENLAB_")}
-    return variables, sys.getrecursionlimit(), handlers
+    finders = [list(by) for by in (sys.path, sys.meta_path, sys.path_hooks)]
+    return variables, sys.getrecursionlimit(), handlers, finders
 
 
 @pytest.mark.parametrize(("code", "cause"), BROKEN.values(), ids=BROKEN.keys())
@@ -593,6 +614,13 @@ def test_inspect_of_what_is_broken_or_absent(site: Site, capsys: Captured) -> No
     assert err.startswith(
         "error: no plugin 'genlab-tini'; did you mean 'genlab-tiny'? installed: genlab, a-plugin"
     )
+
+
+def test_a_plugin_may_add_to_the_path_of_imports(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    site.add("a-plugin", "import sys\nsys.path.insert(0, '/theirs')\n" + REGISTER.format(name="made"))
+    assert names(site.load()) == ["made", "mlp"]
+    assert sys.path[0] == "/theirs"
 
 
 def test_a_plugin_that_seeds_changes_no_random_number(site: Site) -> None:

@@ -232,7 +232,7 @@ def _source(distribution: str, seen: Glance, load: Callable[[], object]) -> Sour
     if seen.readable and not seen.hooks:
         return None
     commands = {command.name: command.help for command in seen.commands}
-    return Source(distribution, commands, seen.whole, cache(lambda: _group(load(), distribution)))
+    return Source(distribution, commands, seen.whole, cache(lambda: _group(load, distribution)))
 
 
 def _file(path: Path) -> Source | None:
@@ -241,18 +241,20 @@ def _file(path: Path) -> Source | None:
     return _source(path.name, glance(path, (HOOK,)), lambda: read_file(path).module())
 
 
-def _group(module: object, distribution: str) -> TyperGroup:
-    """Return the commands that a plugin adds to an app of its own."""
+def _group(load: Callable[[], object], distribution: str) -> TyperGroup:
+    """Import a plugin and return the commands that it adds to an app of its own."""
     import sys
     from contextlib import redirect_stdout
 
     import genlab
     from genlab.api import check
     from genlab.hooks import hooks_of
+    from genlab.importing import importable
 
     app = typer.Typer(rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
     app.callback()(lambda: None)  # which makes a group of even one command
-    with redirect_stdout(sys.stderr):
+    with redirect_stdout(sys.stderr), importable():
+        module = load()
         check(module, distribution, genlab.__version__)
         hooks_of(module, distribution).genlab_commands(app=app)
         group = typer.main.get_command(app)
