@@ -29,7 +29,6 @@ def commands(group: Any = GROUP, path: tuple[str, ...] = ()) -> Iterator[tuple[t
 
 ALL = dict(commands())
 LEAVES = {path: command for path, command in ALL.items() if not hasattr(command, "commands")}
-each_leaf = pytest.mark.parametrize("path", LEAVES, ids=" ".join)
 
 
 def said(arguments: list[str], capsys: Captured) -> tuple[int, str, str]:
@@ -46,14 +45,22 @@ def test_the_commands_are_these() -> None:
     }  # fmt: skip
 
 
-@each_leaf
-def test_every_command_has_one_example_that_parses(path: tuple[str, ...]) -> None:
-    examples = re.findall(r"^ *Example: (.+)$", LEAVES[path].help, re.MULTILINE)
-    assert len(examples) == 1, LEAVES[path].help
-    assert LEAVES[path].help.rstrip().endswith(examples[0])
+def parse(command: Any, name: str, words: list[str], parent: Any = None) -> None:
+    """Read a command line down to its last command; raise what a user would be told."""
+    context = command.make_context(name, words, parent)
+    if hasattr(command, "commands"):
+        name, inner, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        parse(inner, name, rest, context)
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_command_and_group_has_one_example_that_parses(path: tuple[str, ...]) -> None:
+    examples = re.findall(r"^ *Example: (.+)$", ALL[path].help, re.MULTILINE)
+    assert len(examples) == 1, ALL[path].help
+    assert ALL[path].help.rstrip().endswith(examples[0])
     words = shlex.split(examples[0])
     assert words[: 1 + len(path)] == ["genlab", *path]
-    LEAVES[path].make_context("example", words[1 + len(path) :])  # raises what a user would be told
+    parse(GROUP, "genlab", words[1:])
 
 
 @pytest.mark.parametrize("path", [(), *ALL], ids=" ".join)

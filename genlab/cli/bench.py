@@ -28,7 +28,8 @@ class Group(TyperGroup):
 
 app = typer.Typer(
     cls=Group,
-    help="Measure speed and agreement; compare.\n\n`genlab bench RECIPE` means `genlab bench run RECIPE`.",
+    help="Measure speed and agreement; compare.\n\n`genlab bench RECIPE` means `genlab bench run RECIPE`.\n\n"
+    "Example: genlab bench mnist_cvae --device cpu,cuda",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
     from genlab.interfaces import DataSource
 
-app = typer.Typer(help="Fetch and verify data sets.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Fetch and verify data sets.\n\nExample: genlab data fetch mnist",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 Name = Annotated[
     str,

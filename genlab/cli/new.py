@@ -8,7 +8,11 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Begin something of your own.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Begin something of your own.\n\nExample: genlab new plugin my-encoder --kind encoder",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 def _kinds(incomplete: str) -> list[str]:

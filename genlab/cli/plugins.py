@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from genlab.inspection import Brought, Inspected
 
 app = typer.Typer(
-    help="List plugins and find out what is wrong with one.", no_args_is_help=True, rich_markup_mode=None
+    help="List plugins and find out what is wrong with one.\n\nExample: genlab plugins list",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 

@@ -17,7 +17,11 @@ from genlab.cli.arguments import AsJson
 if TYPE_CHECKING:
     from genlab.housekeeping import Listed
 
-app = typer.Typer(help="List, show and remove runs.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="List, show and remove runs.\n\nExample: genlab runs list",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
