@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import metadata
+from pathlib import Path
 
 from genlab.entries import module_of, packaged
 from genlab.glance import Glance, glance
@@ -46,6 +48,16 @@ def catalogue() -> list[Entry]:
         for path in selection.files
     ]
     return sorted([*found.values(), *files], key=lambda entry: (entry.distribution != PROJECT, entry.distribution))
+
+
+def recipe_files() -> Iterator[Path]:
+    """Yield the recipes that plugins ship, as far as their texts say where those lie."""
+    selection = selected()
+    for entry_point in metadata.entry_points(group=PROJECT):
+        distribution = packaged(entry_point).distribution
+        if distribution == PROJECT or selection.allows(distribution, entry_point.name):
+            folder = glance(module_of(entry_point), ("genlab_recipes",)).recipes
+            yield from folder.glob("*.yaml") if folder else ()
 
 
 def _entry(entry_point: metadata.EntryPoint, selection: Selection) -> Entry:

@@ -43,7 +43,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Glance:
-    """What a plugin adds. parts: ``encoder:conv``, or ``conv`` if its kind is not plain.
+    """What a plugin adds. parts: ``encoder:conv``, or ``conv`` if its kind is not plain. recipes: their folder.
 
     readable: its text was found. whole: the parts and commands are all that there are.
     """
@@ -51,6 +51,7 @@ class Glance:
     hooks: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     commands: tuple[Command, ...] = ()
+    recipes: Path | None = None
     readable: bool = False
     whole: bool = False
 
@@ -63,8 +64,9 @@ def glance(module: str | Path, hooks: Collection[str]) -> Glance:
     found = {hook: where for hook in hooks if (where := text.function(hook)) is not None and _is_hook(where[1])}
     parts, all_parts = _parts(*found["genlab_register"]) if "genlab_register" in found else ([], True)
     commands, all_commands = _commands(*found["genlab_commands"]) if "genlab_commands" in found else ([], True)
+    recipes = _returned(*found["genlab_recipes"]) if "genlab_recipes" in found else None
     whole = all_parts and all_commands
-    return Glance(tuple(found), tuple(parts), tuple(commands), readable=True, whole=whole)
+    return Glance(tuple(found), tuple(parts), tuple(commands), recipes, readable=True, whole=whole)
 
 
 @dataclass(frozen=True)
@@ -231,6 +233,30 @@ def _is_call(node: ast.AST, app: str) -> bool:
         and node.func.value.id == app
         and node.func.attr in ("command", "add_typer")
     )
+
+
+def _returned(text: _Text, function: _Function) -> Path | None:
+    """Return the folder that a function returns, if that is plain."""
+    last = function.body[-1]
+    return _folder(last.value, text.path) if isinstance(last, ast.Return) and last.value else None
+
+
+def _folder(node: ast.expr, file: Path) -> Path | None:
+    """Return what ``Path(__file__).parent / "recipes"`` and the like stand for in a file."""
+    match node:
+        case ast.Constant(value=str(written)):
+            return Path(written)
+        case ast.Name(id="__file__"):
+            return file
+        case ast.Call(func=ast.Name(id="Path"), args=[inner]):
+            return _folder(inner, file)
+        case ast.Attribute(value=inner, attr="parent"):
+            below = _folder(inner, file)
+            return below and below.parent
+        case ast.BinOp(left=inner, op=ast.Div(), right=ast.Constant(value=str(name))):
+            above = _folder(inner, file)
+            return above and above / name
+    return None
 
 
 def _constant(node: ast.expr) -> str:

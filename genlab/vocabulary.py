@@ -12,29 +12,44 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import genlab
 from genlab import folders
 from genlab.entries import packaged
 from genlab.selection import selected
+from genlab.wording import Allowed
+from genlab.writing import as_yaml
+
+if TYPE_CHECKING:
+    from genlab.registry import Part, Registry
 
 FILE = "completion.json"
 KEPT = 24 * 3600  # seconds, should a plugin under development have changed without a new version
 
 
 @dataclass(frozen=True)
-class Vocabulary:
-    """What there is to complete. Defaults are written as one would type them.
+class Key:
+    """A key that a recipe may have; values are as one would type them.
 
-    key: what it was collected from. fields: ``{"train.epochs": "20"}``, keys that name no part.
-    parts: ``{"encoder": {"mlp": {"hidden": "[256]"}}}``. defaults: the part that a recipe gets without naming one.
+    default: empty where there is none. members: all the values that there are, where they can be listed.
+    """
+
+    default: str = ""
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What there is to complete.
+
+    key: what it was collected from. fields: ``{"train.epochs": Key("20"), "encoder": ...}``, all but the options
+    of parts. parts: ``{"encoder": {"mlp": {"hidden": Key("[256]")}}}``, of every kind.
     """
 
     key: str
-    fields: Mapping[str, str]
-    parts: Mapping[str, Mapping[str, Mapping[str, str]]]
-    defaults: Mapping[str, str]
+    fields: Mapping[str, Key]
+    parts: Mapping[str, Mapping[str, Mapping[str, Key]]]
     recipes: tuple[str, ...]
     models: tuple[str, ...]
     plots: tuple[str, ...]
@@ -50,9 +65,11 @@ def kept() -> Vocabulary | None:
         read: dict[str, Any] = json.loads(path.read_bytes())
         vocabulary = Vocabulary(
             key=read["key"],
-            fields=read["fields"],
-            parts=read["parts"],
-            defaults=read["defaults"],
+            fields=_keys(read["fields"]),
+            parts={
+                kind: {name: _keys(options) for name, options in parts.items()}
+                for kind, parts in read["parts"].items()
+            },
             recipes=tuple(read["recipes"]),
             models=tuple(read["models"]),
             plots=tuple(read["plots"]),
@@ -82,6 +99,10 @@ def _key() -> str:
     return f"genlab {genlab.__version__}: {', '.join(found)}; {selected()}"
 
 
+def _keys(read: Mapping[str, Any]) -> dict[str, Key]:
+    return {name: Key(key["default"], tuple(key["members"])) for name, key in read.items()}
+
+
 def _keep(vocabulary: Vocabulary) -> None:
     from genlab.errors import RunError
     from genlab.files import write_json
@@ -98,21 +119,17 @@ def _collect() -> Vocabulary:
     from genlab.opening import installed_recipes
     from genlab.plots import PLOTS
     from genlab.plugins import installed
-    from genlab.recipe import PARTS, PartSpec, Recipe
+    from genlab.recipe import Recipe
     from genlab.store import shipped_models
 
-    plugins = installed()
-    parts: dict[str, dict[str, dict[str, str]]] = {}
-    for part in plugins.registry.parts():
-        options = {name: _typed(part.defaults.get(name)) for name in part.option_names}
-        parts.setdefault(part.kind, {})[plugins.registry.use_of(part)] = options
-    defaults = {kind: Recipe.model_fields[kind].default for kind in PARTS}
-    skipped = {*PARTS, "trackers"}
+    registry = installed().registry
+    parts: dict[str, dict[str, dict[str, Key]]] = {}
+    for part in registry.parts():
+        parts.setdefault(part.kind, {})[registry.use_of(part)] = _options(part, registry)
     return Vocabulary(
         key=_key(),
-        fields=_fields(Recipe, "", skipped),
+        fields=_fields(Recipe, "", registry),
         parts=parts,
-        defaults={kind: spec.use for kind, spec in defaults.items() if isinstance(spec, PartSpec)},
         recipes=tuple(recipe.name for recipe in installed_recipes()),
         models=tuple(sorted({name for name, _, _ in shipped_models()})),
         plots=("all", *PLOTS),
@@ -120,23 +137,43 @@ def _collect() -> Vocabulary:
     )
 
 
-def _fields(model: type[Any], prefix: str, skipped: set[str]) -> dict[str, str]:
-    """Return the keys of a pydantic model and of those inside it, with their defaults."""
+def _options(part: Part, registry: Registry) -> dict[str, Key]:
+    """Return the options of a part; one that is a part itself has the names of its kind."""
+    allowed = Allowed.by(part.options)
+    return {
+        name: Key(
+            _typed(part.defaults.get(name)),
+            tuple(registry.names(part.nested[name])) if name in part.nested else _members(allowed, name),
+        )
+        for name in part.option_names
+    }
+
+
+def _fields(model: type[Any], prefix: str, registry: Registry) -> dict[str, Key]:
+    """Return the keys of a pydantic model and of those inside it."""
     from typing import get_args
 
     from pydantic import BaseModel
 
-    found: dict[str, str] = {}
+    from genlab.recipe import PartSpec
+
+    found: dict[str, Key] = {}
+    allowed = Allowed.by(model)
     for name, field in model.model_fields.items():
-        if name in skipped:
-            continue
         inner = [t for t in (field.annotation, *get_args(field.annotation)) if isinstance(t, type)]
         models = [t for t in inner if issubclass(t, BaseModel)]
-        if models:
-            found |= _fields(models[0], f"{prefix}{name}.", set())
+        default = None if field.is_required() else field.default
+        if PartSpec in models:
+            found[f"{prefix}{name}"] = Key(default.use if default else "", tuple(registry.names(name)))
+        elif models:
+            found |= _fields(models[0], f"{prefix}{name}.", registry)
         else:
-            found[f"{prefix}{name}"] = "" if field.is_required() else _typed(field.default)
+            found[f"{prefix}{name}"] = Key(_typed(default), _members(allowed, name))
     return found
+
+
+def _members(allowed: Allowed, name: str) -> tuple[str, ...]:
+    return tuple(map(as_yaml, allowed.at((name,)).members))
 
 
 def _typed(value: object) -> str:

@@ -97,6 +97,19 @@ class Allowed:
         return any(branch.get("type") == "null" for branch in self._branches())
 
     @property
+    def members(self) -> tuple[Any, ...]:
+        """Every value that is allowed here; none if they cannot be told one by one."""
+        found: list[Any] = []
+        for branch in self._branches():
+            if "const" in branch:
+                found.append(branch["const"])
+            elif values := branch.get("enum") or _MEMBERS.get(branch.get("type", "")):
+                found += values
+            else:
+                return ()
+        return tuple(found)
+
+    @property
     def words(self) -> str:
         """``an integer > 0 or null``; empty if it cannot be said."""
         words = [_words(Allowed(branch, self.root)) for branch in self._branches()]
@@ -130,6 +143,7 @@ _TYPES = {
     "integer": "an integer", "number": "a number", "boolean": "true or false", "string": "a text",
     "null": "null", "object": "a mapping",
 }  # fmt: skip
+_MEMBERS: dict[str, list[Any]] = {"boolean": [True, False], "null": [None]}
 _BOUNDS = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
 
 

@@ -14,8 +14,11 @@ import pytest
 import typer
 
 from genlab import vocabulary
+from genlab.catalogue import recipe_files
 from genlab.cli import completion
-from genlab.vocabulary import Vocabulary
+from genlab.opening import installed_recipes
+from genlab.vocabulary import Key, Vocabulary
+from tests.sites import Site
 
 ROOT = Path(__file__).parent.parent
 COMPLETE = "from genlab.cli import main; main()"
@@ -36,13 +39,28 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bars: Path) -> Path:
 
 WORDS = Vocabulary(
     key=vocabulary._key(),
-    fields={"name": "", "latent": "", "train.epochs": "20", "train.batch_size": "128", "seed": "0"},
-    parts={
-        "encoder": {"mlp": {"hidden": "[256]"}, "conv": {"kernel": "3"}},
-        "prior": {"standard_normal": {}, "mixture": {"components": "8"}},
-        "data": {"bars": {"size": "8"}},
+    fields={
+        "name": Key(),
+        "data": Key(members=("bars",)),
+        "latent": Key(),
+        "encoder": Key(members=("mlp", "conv")),
+        "prior": Key("standard_normal", ("standard_normal", "mixture")),
+        "train.epochs": Key("20"),
+        "train.batch_size": Key("128"),
+        "train.precision": Key("fp32", ("fp32", "bf16")),
+        "trackers": Key("[]"),
+        "seed": Key("0"),
     },
-    defaults={"prior": "standard_normal"},
+    parts={
+        "encoder": {
+            "mlp": {"hidden": Key("[256]"), "residual": Key("false", ("true", "false"))},
+            "conv": {"kernel": Key("3")},
+        },
+        "prior": {"standard_normal": {}, "mixture": {"components": Key("8")}},
+        "data": {"bars": {"size": Key("8")}},
+        "tracker": {"tensorboard": {}},
+        "search": {"grid": {}, "optuna": {"sampler": Key("tpe", ("tpe", "random"))}},
+    },
     recipes=("shipped_recipe",),
     models=("shipped_model",),
     plots=("all", "losses", "latent"),
@@ -50,7 +68,8 @@ WORDS = Vocabulary(
 )
 
 
-STATUS = {"name": "bars", "status": "completed", "pid": 1, "host": "h", "started": "2026-01-01T00:00:00+00:00"}
+STATUS = {"name": "bars", "status": "completed", "pid": 1, "host": "h", "started": "2026-01-01T00:00:00+00:00",
+          "best": {"val/nll": 3.0}}  # fmt: skip
 
 
 def offered(*words: str, torch: bool = False) -> list[str]:
@@ -58,7 +77,7 @@ def offered(*words: str, torch: bool = False) -> list[str]:
     environment = {
         **os.environ,
         "_GENLAB_COMPLETE": "complete_bash",
-        "COMP_WORDS": " ".join(["genlab", *words]),
+        "COMP_WORDS": "\n".join(["genlab", *words]),
         "COMP_CWORD": str(len(words)),
     }
     code = COMPLETE if torch else f"import sys; sys.modules['torch'] = None; {COMPLETE}"
@@ -79,8 +98,12 @@ def test_recipes_first_then_their_keys(here: Path) -> None:
     assert offered("run", "") == ["mine.yaml", "recipes/one.yaml", "recipes/two.yml", "shipped_recipe"]
     assert offered("run", "recipes/o") == ["recipes/one.yaml"]
     assert offered("run", "sh") == ["shipped_recipe"]
+    (here / "own.py").write_text("")
+    assert offered("run", "--plugin", "own.py", "mi") == ["mine.yaml"]
     assert {"../bars.yaml", "../here/"} <= set(offered("run", "../"))
-    assert offered("show", "mine.yaml", "train.") == ["train.epochs=", "train.batch_size="]
+    assert offered("show", "mine.yaml", "train.") == [
+        "train.epochs=", "train.batch_size=", "train.precision=",
+    ]  # fmt: skip
 
 
 def test_the_options_offered_are_those_of_the_part_that_the_recipe_names(here: Path) -> None:
@@ -93,6 +116,49 @@ def test_a_key_that_is_the_only_one_comes_with_its_value(here: Path) -> None:
     assert offered("run", "mine.yaml", "train.e") == ["train.epochs=", "train.epochs=2"]  # as written there
     assert offered("run", "mine.yaml", "see") == ["seed=", "seed=0"]  # the default
     assert offered("run", "seed", "=", "3", "") == offered("run", "")  # in bash, `=` parts words
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("mine.yaml", "encoder", "="), ["mlp", "conv"]),
+        (("mine.yaml", "encoder", "=", "c"), ["conv"]),
+        (("mine.yaml", "encoder.use", "=", ""), ["mlp", "conv"]),
+        (("mine.yaml", "encoder.residual", "=", "t"), ["true"]),
+        (("mine.yaml", "train.precision", "="), ["fp32", "bf16"]),
+        (("train.precision", "=", "b"), ["bf16"]),  # the recipe may come later
+        (("mine.yaml", "train.epochs", "="), []),
+        (("mine.yaml", "no_key", "="), []),
+        (("=",), []),
+        (("mine.yaml", "encoder=c"), ["encoder=conv"]),  # as in quotes
+    ],
+)
+def test_after_a_key_its_values_are_offered(words: tuple[str, ...], expected: list[str], here: Path) -> None:
+    assert offered("run", *words) == expected
+    assert offered("validate", *words) == expected
+
+
+@pytest.mark.parametrize("line", ["genlab run mine.yaml encoder=", "genlab run encoder="])
+def test_the_values_come_with_their_key_where_the_shell_does_not_part_words(line: str, here: Path) -> None:
+    assert asked_for("fish", line).split() == ["encoder=mlp", "encoder=conv"]
+    assert '"encoder=mlp"\n"encoder=conv"' in asked_for("zsh", line)
+
+
+def test_a_file_with_an_equals_sign_is_a_recipe_still(here: Path, bars: Path) -> None:
+    (here / "a=b.yaml").write_text(bars.read_text())
+    assert asked_for("fish", "genlab run ./a=").split() == ["./a=b.yaml"]
+
+
+def test_kinds_of_which_a_recipe_has_no_part_are_no_keys(here: Path) -> None:
+    assert offered("run", "mine.yaml", "sea") == []
+    assert offered("run", "mine.yaml", "search.") == []
+    assert "trackers=" in offered("run", "mine.yaml", "tr")
+    assert offered("run", "mine.yaml", "tracker.") == []
+
+
+def test_an_installed_recipe_has_the_options_of_its_parts(here: Path) -> None:
+    assert "encoder.hidden=" in offered("run", "bars", "encoder.")
+    assert "encoder.kernel=" not in offered("run", "bars", "encoder.")
 
 
 def test_further_recipes_for_validate(here: Path) -> None:
@@ -119,13 +185,28 @@ def test_models_runs_plots_devices_and_sources(here: Path, monkeypatch: pytest.M
     assert offered("run", "mine.yaml", "--device", "cu") == ["cuda:0"]
     assert offered("run", "mine.yaml", "--precision", "b") == ["bf16"]
     assert offered("data", "fetch", "") == ["bars"]
+    assert offered("sweep", "mine.yaml", "--search", "") == ["grid", "optuna"]
+    assert offered("sweep", "mine.yaml", "--metric", "") == ["val/loss", "val/nll"]
+    assert offered("plugins", "inspect", "genlab-t") == ["genlab-tiny"]
 
 
 def test_without_the_words_recipes_and_devices_need_no_torch(here: Path) -> None:
     vocabulary._path().unlink()
     assert offered("run", "mi") == ["mine.yaml"]
+    assert offered("run", "mnist_c") == ["mnist_cvae"]  # of a plugin, by its text
+    assert offered("run", "ba") == ["bars"]
     assert offered("run", "mine.yaml", "--device", "c") == ["cpu"]
     assert offered("run", "mine.yaml", "train.ep") == []  # torch is withheld here: nothing, and no traceback
+
+
+def test_the_texts_of_plugins_tell_their_recipes(site: Site, tmp_path: Path) -> None:
+    hook = "import genlab, os\nfrom pathlib import Path\n@genlab.hookimpl\ndef genlab_recipes():\n    return {}\n"
+    (tmp_path / "theirs.yaml").write_text("")
+    before = sorted(path.stem for path in recipe_files())
+    assert before == [recipe.name for recipe in installed_recipes()]
+    site.add("a-plugin", hook.format(repr(str(tmp_path))))
+    site.add("b-plugin", hook.format("os.environ['HOME']"))  # which is not plain
+    assert sorted(path.stem for path in recipe_files()) == sorted([*before, "theirs"])
 
 
 def test_the_words_are_collected_once_and_kept(here: Path) -> None:
@@ -133,10 +214,13 @@ def test_the_words_are_collected_once_and_kept(here: Path) -> None:
     path.unlink()
     found = vocabulary.collected()
     assert found == vocabulary.kept()
-    assert found.fields["train.epochs"] == "20"
-    assert found.fields["train.early_stopping.patience"] == "2"
-    assert found.parts["encoder"]["mlp"] == {"hidden": "[256]"}
-    assert found.defaults["optimizer"] == "adam"
+    assert found.fields["train.epochs"] == Key("20")
+    assert found.fields["train.early_stopping.patience"] == Key("2")
+    assert found.fields["train.precision"] == Key("fp32", ("fp32", "tf32", "bf16", "fp16"))
+    assert found.fields["train.deterministic"] == Key("false", ("true", "false"))
+    assert found.fields["optimizer"] == Key("adam", ("adam", "adamw", "sgd"))
+    assert found.parts["encoder"]["mlp"] == {"hidden": Key("[256]")}
+    assert found.parts["encoder"]["flow_posterior"]["base"] == Key(members=found.fields["encoder"].members)
     assert "losses" in found.plots
     assert found.devices[0] == "auto"
     assert "mnist_cvae" in found.models
@@ -177,22 +261,32 @@ def test_each_shell_has_a_script(shell: str) -> None:
     assert "_GENLAB_COMPLETE" in done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_the_other_shells_are_offered_the_same(shell: str, here: Path) -> None:
+def asked_for(shell: str, line: str) -> str:
+    """What zsh or fish is told of a line."""
     environment = {
         **os.environ,
         "_GENLAB_COMPLETE": f"complete_{shell}",
-        "_TYPER_COMPLETE_ARGS": "genlab run mi",
+        "_TYPER_COMPLETE_ARGS": line,
         "_TYPER_COMPLETE_FISH_ACTION": "get-args",
     }
     done = subprocess.run(
         [sys.executable, "-c", COMPLETE], capture_output=True, text=True, env=environment, check=True
     )
-    assert "mine.yaml" in done.stdout
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_the_other_shells_are_offered_the_same(shell: str, here: Path) -> None:
+    assert "mine.yaml" in asked_for(shell, "genlab run mi")
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
-def test_bash_itself_completes(here: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("genlab run recipes/o", ["recipes/one.yaml"]), ("genlab run mine.yaml encoder =", ["mlp", "conv"])],
+)
+def test_bash_itself_completes(words: str, expected: list[str], here: Path, tmp_path: Path) -> None:
     commands = tmp_path / "bin"
     commands.mkdir()
     command = commands / "genlab"
@@ -200,7 +294,7 @@ def test_bash_itself_completes(here: Path, tmp_path: Path) -> None:
     command.chmod(0o755)
     script = (
         'eval "$(_GENLAB_COMPLETE=source_bash genlab)"\n'
-        "COMP_WORDS=(genlab run recipes/o); COMP_CWORD=2\n"
+        f"COMP_WORDS=({words}); COMP_CWORD={len(words.split()) - 1}\n"
         "complete -p genlab\n"
         "_genlab_completion genlab; printf '%s\\n' \"${COMPREPLY[@]}\"\n"
     )
@@ -211,7 +305,7 @@ def test_bash_itself_completes(here: Path, tmp_path: Path) -> None:
         env={**os.environ, "PATH": f"{commands}:{os.environ['PATH']}"},
         check=True,
     )
-    assert done.stdout.splitlines()[-1] == "recipes/one.yaml"
+    assert done.stdout.splitlines()[1:] == expected
 
 
 def test_the_answer_comes_at_once(here: Path) -> None:
@@ -220,7 +314,7 @@ def test_the_answer_comes_at_once(here: Path) -> None:
     environment = {
         **os.environ,
         "_GENLAB_COMPLETE": "complete_bash",
-        "COMP_WORDS": "genlab run mine.yaml train.e",
+        "COMP_WORDS": "genlab\nrun\nmine.yaml\ntrain.e",
         "COMP_CWORD": "3",
     }
     times = []

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genlab.cli import completion
 from genlab.cli.arguments import AsJson, PluginFiles
 
 if TYPE_CHECKING:
@@ -44,7 +45,14 @@ def list_plugins(json: AsJson = False, plugin: PluginFiles = None) -> None:
 
 @app.command()
 def inspect(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A plugin's distribution or entry point.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A plugin's distribution or entry point.",
+            autocompletion=completion.plugins,
+        ),
+    ],
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON Schema of the options of each part.")
     ] = False,

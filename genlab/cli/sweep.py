@@ -29,7 +29,9 @@ def command(
     search: Annotated[
         str | None,
         typer.Option(
-            "--search", help="grid, random, or another that is installed, as '{use: optuna, sampler: tpe}'."
+            "--search",
+            help="grid, random, or another that is installed, as '{use: optuna, sampler: tpe}'.",
+            autocompletion=completion.parts("search"),
         ),
     ] = None,
     trials: Annotated[
@@ -37,7 +39,12 @@ def command(
         typer.Option("--trials", "--samples", min=1, help="How many combinations a search tries; not for a grid."),
     ] = None,
     metric: Annotated[
-        str, typer.Option("--metric", help="What decides which is best; lower is better.")
+        str,
+        typer.Option(
+            "--metric",
+            help="What decides which is best; lower is better.",
+            autocompletion=completion.metrics,
+        ),
     ] = "val/loss",
     device: Device = "auto",
     runs: Runs = None,
