@@ -28,6 +28,11 @@ def printable(text: str) -> str:
     return text if text.isprintable() and text.strip() == text and text else repr(text)
 
 
+def escaped(text: str) -> str:
+    """Return lines of text as they are if a terminal shows them as they are, else with escapes."""
+    return "\n".join(line if line.isprintable() else repr(line)[1:-1] for line in text.split("\n"))
+
+
 def dotted(path: Steps) -> str:
     """Return ``encoder.hidden.0``."""
     return ".".join(cut if len(cut := printable(str(step))) <= CUT else f"{cut[: CUT - 3]}..." for step in path)

@@ -42,6 +42,17 @@ def test_run_without_a_terminal_prints_a_header_a_line_per_epoch_and_what_to_try
     assert run.path.name in out
 
 
+def test_what_files_and_folders_are_called_cannot_move_the_cursor(
+    bars: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENLAB_RUNS", str(tmp_path / "\x1b[2Jruns"))
+    out = ok(["run", str(bars), "train.epochs=1"], capsys)
+    assert f"run  '{tmp_path}/\\x1b[2Jruns/bars/" in out
+    assert "\x1b" not in out
+    made = bars.with_name("\x1b[2Jcopy.yaml")
+    assert "\x1b[2J" not in ok(["cp", str(bars), str(made)], capsys).partition("\ntrain it:")[0]
+
+
 def lines(path: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 

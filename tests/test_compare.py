@@ -313,6 +313,9 @@ def test_what_a_run_says_cannot_move_the_cursor(
     for command in (["compare", str(a), str(b)], ["runs", "show", str(b)], ["runs", "list"]):
         assert "\x1b" not in called(command, capsys)
     assert "\x1b" not in called(["diff", str(a), str(b)], capsys, 2)
+    c = made_up(tmp_path, "c", latent=3)
+    (c / "origins.json").write_text(json.dumps({"latent": "override \x1b[2J"}))
+    assert "\x1b" not in called(["diff", str(c), str(made_up(tmp_path, "d"))], capsys)
     recipes = tmp_path / "recipes"
     recipes.mkdir()
     (recipes / "\x1b[31mevil.yaml").write_text("name: x")

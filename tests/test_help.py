@@ -124,6 +124,12 @@ def test_help_documents_the_exit_codes(capsys: Captured) -> None:
         (["ls", "--xyzzy"], "error: no such option: --xyzzy; see genlab ls --help"),
         (["run"], "error: missing argument 'RECIPE [KEY=VALUE]'; see genlab run --help"),
         (["sample"], "error: missing argument 'REF'; see genlab sample --help"),
+        (["run", "bars", "--resume"], "error: option '--resume' requires an argument; see genlab run --help"),
+        (
+            ["--no-plugins", "runs", "list", "--json=1"],
+            "error: option '--json' does not take a value; see genlab runs list --help",
+        ),
+        (["\x1b[2J"], "error: no such command '\\x1b[2J'; see genlab --help"),
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_code_2(arguments: list[str], message: str, capsys: Captured) -> None:

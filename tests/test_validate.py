@@ -504,6 +504,36 @@ def test_json_says_the_same(bars: Path, capsys: Captured) -> None:
     assert wrong["error"].startswith("nope.yaml: no such file")
 
 
+def test_the_name_of_a_file_cannot_move_the_cursor_or_break_a_line(bars: Path, capsys: Captured) -> None:
+    names = ["\x1b[31mred.yaml", "two\nlines.yaml"]
+    for name in names:
+        bars.with_name(name).write_text(bars.read_text())
+    code, out, err = validate([*(str(bars.with_name(name)) for name in names), str(bars)], capsys)
+    assert (code, err) == (0, "")
+    assert [line.rpartition("/")[2].partition("  ")[0].strip() for line in out.splitlines()] == [
+        "\\x1b[31mred.yaml'", "two\\nlines.yaml'", "bars.yaml",
+    ]  # fmt: skip
+    assert len({line.index("ok") for line in out.splitlines()}) == 1
+    assert all(line.isprintable() for line in out.splitlines())
+
+
+@pytest.mark.parametrize("command", ["validate", "show", "run"])
+def test_a_file_whose_name_reads_as_something_else(
+    command: str, bars: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(bars.parent)
+    for name in ("a=b.yaml", "-x.yaml"):
+        with pytest.raises(SystemExit):
+            main([command, name])
+        assert "./" not in capsys.readouterr().err
+        Path(name).write_text(bars.read_text())
+        with pytest.raises(SystemExit) as ended:
+            main([command, name])
+        assert f"; for the file write ./{name}" in capsys.readouterr().err
+        assert ended.value.code == 2
+        assert validate([f"./{name}"], capsys)[0] == 0
+
+
 def test_no_recipe_at_all(capsys: Captured) -> None:
     code, _, err = validate(["latent=3"], capsys)
     assert (code, err) == (2, "error: at least one recipe is expected (overrides are key=value)\n")

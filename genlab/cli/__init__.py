@@ -34,11 +34,12 @@ from genlab.cli import (
     validate,
 )
 from genlab.cli.added import Commands, UsageError
-from genlab.cli.arguments import PluginFiles
+from genlab.cli.arguments import PluginFiles, exists
 from genlab.cli.streams import UNWRITABLE, divert, forgive_encodings
 from genlab.errors import GenlabError
 from genlab.exits import answering
 from genlab.selection import select, select_none
+from genlab.wording import escaped
 
 EPILOG = """\b
 `genlab COMMAND --help` shows an example of each. --debug, anywhere, shows the
@@ -128,12 +129,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.stdout.flush()  # here, where a full disk can be told
         sys.exit(code or 0)
     except UsageError as error:
-        typer.echo(usage(error), err=True)
+        typer.echo(usage(error, given), err=True)
         sys.exit(2)
     except GenlabError as error:
         if debug:
             raise
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(escaped(f"error: {error}"), err=True)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted", err=True)
@@ -155,8 +156,8 @@ def _in_front(arguments: Sequence[str]) -> list[str]:
     return [*anywhere[:1], *(a for a in arguments if a not in ("--debug", "--no-plugins"))]
 
 
-def usage(error: Exception) -> str:
-    """Say in one line what is wrong with a command line; typer's own message has four."""
+def usage(error: Exception, given: Sequence[str]) -> str:
+    """Say in one line what is wrong with the command line ``given``; typer's own message has four."""
     said: str = error.format_message()  # type: ignore[attr-defined]
     context: typer.Context | None = getattr(error, "ctx", None)
     if context is not None and said == context.get_help():  # a group of commands without a command
@@ -168,8 +169,20 @@ def usage(error: Exception) -> str:
         said = f"no such command '{match[1]}'; did you mean genlab run {match[1]}?"
     said = said.replace(". Did you", "; did you").replace("Input should be", "it must be")
     said = " ".join((said[:1].lower() + said[1:]).split()).rstrip(".")
-    command = context.command_path if context else "genlab"
-    return f"error: {said}{'' if said.endswith('?') else ';'} see {command} --help"
+    if files := [word for word in given if word.startswith("-") and exists(word)]:
+        said += f"; for the file write ./{files[0]}"
+    command = context.command_path if context else _command_path(given)
+    return escaped(f"error: {said}{'' if said.endswith('?') else ';'} see {command} --help")
+
+
+def _command_path(given: Sequence[str]) -> str:
+    """Return the words of a command line that name its command; an error in an option's value does not say it."""
+    command, path = typer.main.get_command(app), ["genlab"]
+    for word in given:
+        inner = getattr(command, "commands", {}).get(word)
+        if inner is not None:
+            command, path = inner, [*path, word]
+    return " ".join(path)
 
 
 class _Messages(logging.Handler):

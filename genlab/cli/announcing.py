@@ -7,6 +7,7 @@ import shlex
 import typer
 
 from genlab.placing import Placed
+from genlab.wording import printable
 
 
 def announce(placed: Placed) -> None:
@@ -17,7 +18,7 @@ def announce(placed: Placed) -> None:
         "refreshed": "refreshed: other parts or versions are installed than when it was written",
         "unchanged": "as it should be",
     }
-    typer.echo(f"{placed.recipe}: written")
-    typer.echo(f"{placed.schema}: {what[placed.became]}")
+    typer.echo(f"{printable(str(placed.recipe))}: written")
+    typer.echo(f"{printable(str(placed.schema))}: {what[placed.became]}")
     typer.echo(f"\ntrain it:      genlab run {recipe}")
     typer.echo(f"look at it:    genlab show {recipe}")

@@ -94,22 +94,35 @@ RunAndOverrides = Annotated[
 
 def split_overrides(tokens: list[str], what: str) -> tuple[str, list[str]]:
     """Separate the one plain argument from the ``key=value`` tokens, which may stand in any position."""
-    plain, overrides = split_many(tokens)
+    plain, overrides = _split(tokens)
     if len(plain) != 1:
         given = " ".join(map(repr, plain)) or "none"
-        raise RecipeError(f"exactly one {what} is expected; given: {given} (overrides are key=value)")
+        raise RecipeError(f"exactly one {what} is expected; given: {given} ({_overrides_are(overrides)})")
     return plain[0], overrides
 
 
-def split_many(tokens: list[str]) -> tuple[list[str], list[str]]:
-    """Separate plain arguments from the ``key=value`` tokens."""
+def split_many(tokens: list[str], what: str) -> tuple[list[str], list[str]]:
+    """Separate one plain argument or more from the ``key=value`` tokens."""
+    plain, overrides = _split(tokens)
+    if not plain:
+        raise RecipeError(f"at least one {what} is expected ({_overrides_are(overrides)})")
+    return plain, overrides
+
+
+def _overrides_are(overrides: list[str]) -> str:
+    """Say how overrides are known, and, of one that is a file too, how to give the file."""
+    files = "".join(f"; for the file write ./{token}" for token in overrides if exists(token))
+    return f"overrides are key=value{files}"
+
+
+def _split(tokens: list[str]) -> tuple[list[str], list[str]]:
     overrides = [token for token in tokens if _OVERRIDE.fullmatch(token)]
     return [token for token in tokens if not _OVERRIDE.fullmatch(token)], overrides
 
 
 def split_plain(tokens: list[str], what: str, count: int) -> list[str]:
     """Check that there are so many plain arguments and no ``key=value`` among them."""
-    overrides = [token for token in tokens if _OVERRIDE.fullmatch(token) and not Path(token).exists()]
+    overrides = [token for token in tokens if _OVERRIDE.fullmatch(token) and not exists(token)]
     if overrides:
         raise RecipeError(
             f"{overrides[0]}: overrides are not taken here, as it could be meant for either; write a recipe that "
@@ -119,6 +132,14 @@ def split_plain(tokens: list[str], what: str, count: int) -> list[str]:
         given = " ".join(map(repr, tokens)) or "none"
         raise RecipeError(f"exactly {count} {what} are expected; given: {given}")
     return tokens
+
+
+def exists(text: str) -> bool:
+    """Whether there is anything at a path, though the text need not be one."""
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def png_path(path: Path) -> Path:

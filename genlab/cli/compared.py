@@ -16,7 +16,7 @@ from genlab.difference import ABSENT, Absent, Varied, said
 from genlab.digest import Digest
 from genlab.tree import Json
 from genlab.units import duration
-from genlab.wording import printable
+from genlab.wording import escaped, printable
 
 
 def show(comparison: Comparison) -> None:
@@ -141,8 +141,7 @@ def _show_verdicts(comparison: Comparison, out: Console) -> None:
 
 def _paragraph(out: Console, text: str, indent: int = 2, mark: str = "") -> None:
     """Print a paragraph, wrapped and indented; a mark stands before its first line."""
-    text = text if text.isprintable() else repr(text)[1:-1]
-    for line in Text(text).wrap(out, max(out.width - indent - len(mark), 20)):
+    for line in Text(escaped(text)).wrap(out, max(out.width - indent - len(mark), 20)):
         out.print(" " * indent + mark + line.plain.rstrip())
         mark = " " * len(mark)
 

@@ -10,6 +10,7 @@ import typer
 
 from genlab.cli import completion
 from genlab.cli.arguments import AsJson, PluginFiles, split_plain
+from genlab.wording import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,7 +38,6 @@ def command(
     """
     from genlab.cli.display import console
     from genlab.difference import differences, resolved
-    from genlab.wording import printable
 
     a, b = (resolved(ref) for ref in split_plain(recipes, "recipes", 2))
     found = differences(a, b)
@@ -63,7 +63,7 @@ def _table(a: Resolved, b: Resolved, found: list[Difference]) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("key", no_wrap=True)
-    columns = [[Text(one.key) for one in found]]
+    columns = [[Text(printable(one.key)) for one in found]]
     for title, side, values, origins in (
         ("A", a, [one.a for one in found], [one.origin_a for one in found]),
         ("B", b, [one.b for one in found], [one.origin_b for one in found]),
@@ -72,7 +72,7 @@ def _table(a: Resolved, b: Resolved, found: list[Difference]) -> Table:
         columns.append([cell(value) for value in values])
         if any(origins):
             table.add_column("from", style="dim", overflow="fold")
-            columns.append([Text(_short(origin, side.what)) for origin in origins])
+            columns.append([Text(origin and printable(_short(origin, side.what))) for origin in origins])
     for row in zip(*columns, strict=True):
         table.add_row(*row)
     return table

@@ -19,6 +19,7 @@ from genlab.runs import record_json, timing_json
 from genlab.selection import selected
 from genlab.train.callbacks import Callback, Plan, Record
 from genlab.units import duration
+from genlab.wording import printable
 
 if TYPE_CHECKING:
     from genlab.interfaces import Terms
@@ -84,7 +85,7 @@ class PlainDisplay(QuietDisplay):
     def announce(self, prepared: Prepared, directory: Path) -> None:
         """Print recipe, device, precision, data and the table of layers."""
         for name, value in header(prepared, directory):
-            self.console.print(f"{name:>10}  {value}")
+            self.console.print(f"{name:>10}  {value and printable(value)}")
         self.console.print()
         self.console.print(layer_table(prepared.model))
         self.console.print()
@@ -131,11 +132,11 @@ class PlainDisplay(QuietDisplay):
                 "(posterior collapse); another seed may do better"
             )
         out()
-        out(f"files in {from_here(run.directory)}")
+        out(f"files in {printable(from_here(run.directory))}")
         for entry in sorted(run.directory.rglob("*")):
             if entry.is_file() and not entry.name.startswith("."):
-                out(f"  {entry.relative_to(run.directory)}")
-        name = run.recipe.name if run.status == "completed" else from_here(run.directory)
+                out(f"  {printable(str(entry.relative_to(run.directory)))}")
+        name = run.recipe.name if run.status == "completed" else shlex.quote(from_here(run.directory))
         out()
         out("try next")
         same = "".join(f" {word}" for word in map(shlex.quote, selected().arguments()))  # plugins as here

@@ -119,6 +119,7 @@ def rm(
     from genlab.housekeeping import removable, remove, runs_in, size
     from genlab.runs import is_sweep
     from genlab.units import bytes_said
+    from genlab.wording import printable
 
     paths: dict[Path, int] = {}
     refused = []
@@ -133,7 +134,7 @@ def rm(
     counts = {path: len(runs_in(path)) for path in paths}
     for path, taken in paths.items():
         whole = f"  a sweep, {_runs(counts[path])}" if is_sweep(path) else ""
-        typer.echo(f"{path}  {bytes_said(taken)}{whole}")
+        typer.echo(f"{printable(str(path))}  {bytes_said(taken)}{whole}")
     total = _runs(sum(counts.values()))
     _confirm(f"Remove {total}, {bytes_said(sum(paths.values()))}?", yes)
     freed = sum(remove(path) for path in paths)

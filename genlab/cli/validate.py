@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from genlab.cli.arguments import AsJson, PluginFiles, RecipesAndOverrides, split_many
-from genlab.errors import GenlabError, RecipeError
+from genlab.errors import GenlabError
+from genlab.wording import escaped, printable
 
 if TYPE_CHECKING:
     from genlab.overrides import Override
@@ -38,12 +39,10 @@ def command(recipes: RecipesAndOverrides, json: AsJson = False, plugin: PluginFi
     from genlab.overrides import parse_overrides
     from genlab.plugins import installed
 
-    given, tokens = split_many(recipes)
-    if not given:
-        raise RecipeError("at least one recipe is expected (overrides are key=value)")
+    given, tokens = split_many(recipes, "recipe")
     overrides = parse_overrides(tokens)
     registry = installed().registry
-    width = max(map(len, given))
+    width = max(len(printable(name)) for name in given)
     judged = []
     for name in given:
         one = _judged(name, overrides, registry)
@@ -69,15 +68,15 @@ def _judged(name: str, overrides: Sequence[Override], registry: Registry) -> Jud
 
 
 def _print(one: Judged, width: int, *, alone: bool) -> None:
-    found = one.rehearsal
+    name, found = printable(one.given), one.rehearsal
     if found is None:
-        typer.echo(f"{one.given:<{width}}  wrong")
+        typer.echo(f"{name:<{width}}  wrong")
         if not alone:
-            typer.echo(f"error: {one.error}", err=True)
+            typer.echo(escaped(f"error: {one.error}"), err=True)
         return
-    typer.echo(f"{one.given:<{width}}  ok  {found.parameters:>12,} parameters  {found.seconds:5.2f} s")
+    typer.echo(f"{name:<{width}}  ok  {found.parameters:>12,} parameters  {found.seconds:5.2f} s")
     for warning in found.warnings:
-        typer.echo(f"warning: {one.given}: {warning}", err=True)
+        typer.echo(escaped(f"warning: {name}: {warning}"), err=True)
 
 
 def _plain(one: Judged) -> dict[str, object]:
