@@ -66,6 +66,11 @@ def test_json_prints_one_object_per_epoch_and_nothing_else(bars: Path, capsys: C
     assert [row["epoch"] for row in rows] == [1, 2]
 
 
+def test_json_wins_over_quiet(bars: Path, capsys: Captured) -> None:
+    assert json.loads(ok(["run", str(bars), "train.epochs=1", "--json", "-q"], capsys))["epoch"] == 1
+    assert json.loads(ok(["resume", "bars", "train.epochs=2", "-q", "--json"], capsys))["epoch"] == 2
+
+
 def test_quiet_prints_the_run_directory_alone(bars: Path, capsys: Captured) -> None:
     out = ok(["run", str(bars), "-q"], capsys)
     ((run, _),) = known_runs()

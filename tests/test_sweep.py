@@ -603,6 +603,22 @@ def test_the_documents_commands_do_as_they_say(
     assert json.loads(out)["completed"]
 
 
+def test_json_wins_over_quiet(
+    bars: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(*arguments: str) -> str:
+        with pytest.raises(SystemExit):
+            main(list(arguments))
+        return capsys.readouterr().out
+
+    monkeypatch.setitem(sweep.__kwdefaults__, "command", StandIn(tmp_path / "log"))
+    folder = said("sweep", str(bars), "latent=2,3", "-q").strip()
+    assert Path(folder, "sweep.json").is_file()
+    assert said("resume", folder, "-q").strip() == folder
+    for arguments in (("resume", folder), ("sweep", str(bars), "latent=4,5")):
+        assert json.loads(said(*arguments, "--json", "-q"))["completed"]
+
+
 # -- real runs -------------------------------------------------------------------------------------------------
 
 

@@ -125,10 +125,10 @@ def swept(train: Callable[[Watcher], Sweep], *, quiet: bool, json: bool) -> None
     with redirect_stdout(Surviving(sys.stdout)):
         with watcher:
             sweep = train(watcher)
-        if quiet:
-            typer.echo(sweep.path)
-        else:
+        if json or not quiet:
             show(sweep, json=json)
+        else:
+            typer.echo(sweep.path)
     if sweep.signal is not None:
         raise typer.Exit(128 + sweep.signal)
     if sweep.failed:
