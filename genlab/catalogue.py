@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-from genlab.entries import module_of, packaged
+from genlab.entries import entry_points, module_of, packaged
 from genlab.glance import Glance, glance
 from genlab.hooks import PROJECT, Hooks
 from genlab.selection import Selection, selected
@@ -39,7 +39,7 @@ def catalogue() -> list[Entry]:
     """Return the installed plugins and the files that were named: genlab's own parts first, then by name."""
     selection = selected()
     found: dict[str, Entry] = {}
-    for entry_point in metadata.entry_points(group=PROJECT):
+    for entry_point in entry_points():
         entry = _entry(entry_point, selection)
         before = found.get(entry.distribution)
         found[entry.distribution] = entry if before is None else _both(before, entry)

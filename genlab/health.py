@@ -21,6 +21,7 @@ from typing import Literal
 import genlab
 from genlab import folders
 from genlab.api import API_VERSION
+from genlab.entries import damaged
 from genlab.errors import GenlabError
 
 Level = Literal["ok", "warning", "problem"]
@@ -42,7 +43,11 @@ class Finding:
 def examine() -> list[Finding]:
     """Look at the installation, the devices, the plugins, the data sets, the folders and the terminal."""
     findings: list[Finding] = []
+    importable = next(damaged(), None) is None
     for about, look in _EXAMINATIONS.items():
+        if not importable and about in _WITH_TORCH:  # which dies of a second attempt to import it
+            findings.append(Finding(about, "not looked at: mend the metadata first", "warning"))
+            continue
         try:
             findings += look()
         except GenlabError as error:
@@ -83,6 +88,11 @@ def _libraries() -> Iterator[Finding]:
             yield Finding(requirement.name, version)
         else:
             yield Finding(requirement.name, f"{version}; {requirement.specifier} is needed", "problem", remedy)
+
+
+def _metadata() -> Iterator[Finding]:
+    for found in damaged():
+        yield Finding("metadata", f"{found.folder}: entry_points.txt: {found.reason}", "problem", found.remedy)
 
 
 def _devices() -> Iterator[Finding]:
@@ -218,6 +228,7 @@ def _variables() -> Iterator[Finding]:
 _EXAMINATIONS: dict[str, Callable[[], Iterator[Finding]]] = {
     "genlab": _system,
     "requirements": _libraries,
+    "metadata": _metadata,
     "devices": _devices,
     "threads": _threads,
     "plugins": _plugins,
@@ -227,3 +238,4 @@ _EXAMINATIONS: dict[str, Callable[[], Iterator[Finding]]] = {
     "terminal": _terminal,
     "environment": _variables,
 }
+_WITH_TORCH = ("devices", "threads", "plugins", "recipes and models", "data")

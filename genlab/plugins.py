@@ -23,9 +23,9 @@ from pathlib import Path
 
 import genlab
 from genlab.api import check
-from genlab.entries import imported, packaged
+from genlab.entries import entry_points, imported, packaged
 from genlab.errors import PluginError
-from genlab.hooks import PROJECT, hooks_of
+from genlab.hooks import hooks_of
 from genlab.registry import OWN, Registry
 from genlab.selection import ALLOWED, STRICT, Selection, one_spelling, selected
 from genlab.single import PluginFile, Source, place_of, read_file
@@ -119,7 +119,7 @@ def examined() -> Plugins:
 
 @cache
 def _loaded(selection: Selection) -> Plugins:
-    return load(metadata.entry_points(group=PROJECT), selection)
+    return load(entry_points(), selection)
 
 
 def load(entry_points: Iterable[metadata.EntryPoint], selection: Selection | None = None) -> Plugins:

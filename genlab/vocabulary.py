@@ -10,13 +10,12 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import genlab
 from genlab import folders
-from genlab.entries import packaged
+from genlab.entries import entry_points, packaged
 from genlab.selection import selected
 from genlab.wording import Allowed
 from genlab.writing import as_yaml
@@ -94,7 +93,7 @@ def _path() -> Path:
 
 
 def _key() -> str:
-    plugins = {packaged(entry_point) for entry_point in metadata.entry_points(group="genlab")}
+    plugins = {packaged(entry_point) for entry_point in entry_points()}
     found = sorted(f"{plugin.distribution} {plugin.version}" for plugin in plugins)
     return f"genlab {genlab.__version__}: {', '.join(found)}; {selected()}"
 

@@ -187,3 +187,37 @@ def test_a_torch_that_cannot_be_imported_is_a_finding_and_not_the_end() -> None:
     assert done.stderr == ""
     assert "problem  devices" in done.stdout
     assert "folder of runs" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "text", [b"[genlab]\n\xff\xfe = x\n", b"[genlab]\nwithout a value\n"], ids=["bytes", "line"]
+)
+def test_metadata_that_cannot_be_read_are_named_whatever_is_done(text: bytes, tmp_path: Path) -> None:
+    """One distribution's, anybody's; torch itself cannot be imported then."""
+    info = tmp_path / "theirs-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_bytes(text)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    def typed(*arguments: str) -> tuple[int, str, str]:
+        command = [sys.executable, "-m", "genlab", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        return done.returncode, done.stdout, done.stderr
+
+    for arguments in (
+        ["run", "bars"],
+        ["--no-plugins", "run", "bars"],
+        ["plugins", "doctor"],
+        ["plugins", "list"],
+    ):
+        code, out, err = typed(*arguments)
+        assert code == 2
+        assert err.startswith(f"error: {info}: its entry_points.txt cannot be read (")
+        assert err.count("\n") == 1
+        assert ("genlab-mnist 0" in out) == (arguments[-1] == "list")  # the others' can be read
+    code, out, err = typed("doctor")
+    assert (code, err) == (1, "")
+    assert f"metadata            {info}: entry_points.txt: " in out
+    assert "install genlab anew" not in out
+    assert typed("--help")[0] == 0

@@ -36,6 +36,7 @@ from genlab.cli import (
 from genlab.cli.added import Commands, UsageError
 from genlab.cli.arguments import PluginFiles, exists
 from genlab.cli.streams import UNWRITABLE, divert, forgive_encodings
+from genlab.entries import damaged
 from genlab.errors import GenlabError
 from genlab.exits import answering
 from genlab.selection import select, select_none
@@ -147,6 +148,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         divert(sys.stdout)
         typer.echo(f"error: standard output cannot be written ({error.strerror})", err=True)
+        sys.exit(2)
+    except Exception:
+        found = next(damaged(), None)
+        if debug or found is None:
+            raise
+        typer.echo(f"error: {found}; --debug shows the traceback", err=True)
         sys.exit(2)
 
 

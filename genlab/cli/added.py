@@ -215,12 +215,10 @@ def _sources() -> list[Source]:
 @cache
 def _found(selection: Selection) -> list[Source]:
     """Return the plugins whose texts say that they add commands, those that cannot be read included."""
-    from importlib import metadata
-
-    from genlab.entries import imported, module_of, packaged
+    from genlab.entries import entry_points, imported, module_of, packaged
 
     found = [_file(path) for path in selection.files]
-    for entry_point in metadata.entry_points(group="genlab"):
+    for entry_point in entry_points():
         distribution = packaged(entry_point).distribution
         if distribution != "genlab" and selection.allows(distribution, entry_point.name):
             seen = glance(module_of(entry_point), (HOOK,))

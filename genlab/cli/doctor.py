@@ -20,18 +20,20 @@ def command(context: typer.Context, json: AsJson = False) -> None:
     """
     from genlab.cli import added
     from genlab.cli.tables import listing
+    from genlab.entries import damaged
     from genlab.health import Finding, examine
 
     remedy = "`genlab plugins doctor` shows where"
     findings = examine()
     failed = {f.about.removeprefix("plugin ") for f in findings if f.level == "problem"}
-    findings += [
-        Finding(f"plugin {one.distribution}", one.cause, "problem", remedy) for one in added.examine(failed)
-    ]
-    findings += [
-        Finding(f"command {clash.name}", str(clash), "ok" if clash.hidden else "warning")
-        for clash in added.command_clashes(context)
-    ]
+    if not any(damaged()):  # which keep plugins from being imported
+        findings += [
+            Finding(f"plugin {one.distribution}", one.cause, "problem", remedy) for one in added.examine(failed)
+        ]
+        findings += [
+            Finding(f"command {clash.name}", str(clash), "ok" if clash.hidden else "warning")
+            for clash in added.command_clashes(context)
+        ]
     counts = {level: sum(f.level == level for f in findings) for level in ("problem", "warning")}
     if json:
         typer.echo(json_module.dumps([asdict(finding) for finding in findings]))

@@ -34,13 +34,17 @@ def list_plugins(json: AsJson = False, plugin: PluginFiles = None) -> None:
     Example: genlab plugins list
     """
     from genlab.catalogue import catalogue
+    from genlab.entries import damaged
+    from genlab.errors import PluginError
 
     entries = catalogue()
     if json:
         typer.echo(json_module.dumps([asdict(entry) for entry in entries]))
-        return
-    for entry in entries:
-        typer.echo(_line(entry))
+    else:
+        for entry in entries:
+            typer.echo(_line(entry))
+    if found := list(damaged()):
+        raise PluginError("\n".join(map(str, found)))
 
 
 @app.command()
