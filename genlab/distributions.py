@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -19,6 +21,21 @@ def diagonal_normal(mean: Tensor, log_var: Tensor) -> Distribution:
     mean, log_var: ``(B, Z)``; the result has batch ``(B,)`` and event ``(Z,)``.
     """
     return DiagonalNormal(mean.float(), log_var.float())
+
+
+@contextmanager
+def default_validation(on: bool | None = None) -> Iterator[None]:
+    """Put back, after a block, whether distributions validate their arguments by default; with ``on``, set it first.
+
+    torch.compile switches that off for the whole process, the first time that it is used.
+    """
+    before = Distribution._validate_args
+    try:
+        if on is not None:
+            Distribution.set_default_validate_args(on)
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
 
 
 class DiagonalNormal(Independent[Normal]):

@@ -15,6 +15,7 @@ import torch
 
 from genlab.assembly import choose_runner, new_state
 from genlab.build import build_trackers
+from genlab.distributions import default_validation
 from genlab.errors import DeviceError, GenlabError, Interrupted, TrainingError
 from genlab.evaluate import active_units, evaluate
 from genlab.exits import exit_of_part
@@ -96,7 +97,11 @@ class Session:
         """Train, and write how it ended: after that the run is complete, whatever becomes of its plots."""
         try:
             with accounted_for(self.directory, self.stop):
-                with only_deterministic(self.prepared.recipe.train.deterministic), stop_on_signals(self.stop):
+                with (
+                    only_deterministic(self.prepared.recipe.train.deterministic),
+                    default_validation(),
+                    stop_on_signals(self.stop),
+                ):
                     self.directory.log(f"data: {self.prepared.data.origin}")
                     self.watched.announce(self.prepared, self.directory.path)
                     outcome = self._outcome(*self._fit())

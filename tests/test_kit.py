@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pytest
 import torch
 
+from genlab.distributions import default_validation
 from genlab.parts.encoders import MLPEncoder
 from genlab.testing import (
     SUITES,
@@ -143,6 +144,23 @@ def test_noise_that_a_whole_batch_shares_is_found() -> None:
     failed = check_encoder(SharesItsNoise, [(5,)], hidden=[8]).outcome("failed")
     assert [result.name for result in failed] == ["samples_vary"]
     assert "different samples of two equal examples" in failed[0].message
+
+
+class Validates(MLPEncoder):
+    """Makes a distribution as torch does, which looks at every value."""
+
+    def forward(self, x: torch.Tensor) -> torch.distributions.Distribution:
+        """Return q(z|x)."""
+        mean, log_var = self.net(x).chunk(2, -1)
+        return torch.distributions.Independent(torch.distributions.Normal(mean, (log_var / 2).exp()), 1)
+
+
+def test_a_result_does_not_depend_on_what_was_checked_before() -> None:
+    with default_validation(False):  # as torch.compile leaves it
+        for cls, failed in ((MLPEncoder, []), (Validates, ["does_not_make_the_host_wait"])) * 2:
+            found = check_encoder(cls, [(5,)], hidden=[8])
+            assert [result.name for result in found.outcome("failed")] == failed
+        assert not torch.distributions.Distribution._validate_args  # it is the caller's
 
 
 class Seeing(MLPEncoder):

@@ -15,6 +15,7 @@ from torch.utils import _pytree as pytree
 import genlab
 from genlab import device
 from genlab.assembly import choose_runner, new_state
+from genlab.distributions import default_validation
 from genlab.errors import GenlabError
 from genlab.opening import open_recipe
 from genlab.plugins import installed
@@ -153,6 +154,15 @@ def test_every_runner_trains_as_eager_does(
     else:
         assert quick_compile[0]["fallback_random"]  # the same noise as eager
     assert f'"runner": "{runner}"' in (other.directory / "env.json").read_text()
+
+
+def test_compile_leaves_the_validation_of_distributions_on_for_the_rest_of_the_process(
+    bars: Path, quick_compile: list[Any]
+) -> None:
+    with default_validation(True):
+        genlab.run(bars, {"train.epochs": 1, "train.runner": "compile"}, plots=False, device="cpu")
+        assert torch.distributions.Distribution._validate_args
+    assert quick_compile
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])

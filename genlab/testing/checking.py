@@ -18,6 +18,7 @@ from typing import Any, Generic, ParamSpec, Protocol
 
 import torch
 
+from genlab.distributions import default_validation
 from genlab.seeds import seeded
 from genlab.testing.report import ConformanceError, Report, Result
 
@@ -75,7 +76,11 @@ def check(*needs: str) -> Callable[[Callable[[Any], None]], Check]:
 
 
 class Session:
-    """The checks of one subject, each made once, in an order that their needs allow."""
+    """The checks of one subject, each made once, in an order that their needs allow.
+
+    None depends on what ran before in the process, nor leaves it changed: random states, gradients and whether
+    distributions validate are the same at the beginning of each, and put back after it.
+    """
 
     def __init__(self, subject: Subject, checks: Iterable[Check]) -> None:
         self.subject = subject
@@ -98,7 +103,7 @@ class Session:
                 came = "failed" if found == "failed" else "was skipped"
                 return Result(made.name, "skipped", reason=f"it builds on {need!r}, which {came}")
         try:
-            with seeded(0, torch.device("cpu")), torch.enable_grad():
+            with seeded(0, torch.device("cpu")), torch.enable_grad(), default_validation(True):
                 made.run(self.subject)
         except Failed as failed:
             return Result(made.name, "failed", message=str(failed))

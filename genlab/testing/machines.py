@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from genlab.build import build_model
 from genlab.runfiles import Metrics
@@ -132,6 +133,7 @@ def compiles_whole(subject: ModuleSubject) -> None:
     """
     found = []
     torch.compiler.reset()
+    Distribution.set_default_validate_args(False)  # as torch.compile does itself, but in the first check alone
     compiled = torch.compile(subject.loss, fullgraph=True, backend="aot_eager", dynamic=False)
     for run in (subject.loss, compiled):
         module = subject.moved().train()

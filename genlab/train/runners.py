@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.amp import GradScaler
+from torch.distributions import Distribution
 
 from genlab.device import Device, RunnerName
 from genlab.errors import DeviceError, GenlabError
@@ -48,6 +49,7 @@ def compiled(state: TrainState, step_of: StepOf, batches: Sequence[Tensor]) -> R
     shape = [x.shape for x in batches]
     options: dict[str, Any] = {"fallback_random": True}
     eager = step_of(None)
+    Distribution.set_default_validate_args(False)  # as torch.compile does itself, but once in a process
     step = step_of(lambda loss: torch.compile(loss, options=options, dynamic=False))
 
     def run(group: Sequence[Tensor]) -> Outcome:
