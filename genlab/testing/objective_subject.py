@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
+from torch.nn import Parameter
 
-from genlab.distributions import DiagonalNormal
-from genlab.interfaces import Encoder, Objective, Terms
+from genlab.distributions import DiagonalNormal, diagonal_normal
+from genlab.interfaces import Encoder, Objective, Prior, Terms
 from genlab.model import LatentModel
 from genlab.parts.decoders import MLPDecoder
 from genlab.parts.encoders import MLPEncoder
 from genlab.parts.likelihoods import BernoulliLikelihood
-from genlab.parts.priors import StandardNormal
 from genlab.seeds import seeded
 from genlab.testing.module_subject import BF16, Case, ModuleSubject, uniform
 from genlab.testing.subject import LATENTS, X_SHAPES, seed_all
 
 SURE = 0.5  # standard deviations from the mean, where a posterior that leaves nothing to chance is drawn
+PRIOR_MEAN, PRIOR_STD = 8.0, 0.5
 X_SHAPE, LATENT = X_SHAPES[0], LATENTS[0]
+
+
+class Elsewhere(Prior):
+    """A normal prior that nobody can take for N(0, I)."""
+
+    mean: Tensor
+
+    def __init__(self, latent: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.full((latent,), PRIOR_MEAN))
+
+    def forward(self) -> Distribution:
+        """Return p(z)."""
+        return diagonal_normal(self.mean, torch.full_like(self.mean, 2 * math.log(PRIOR_STD)))
 
 
 class Certain(DiagonalNormal):
@@ -59,12 +75,19 @@ class Pair(nn.Module):
         self.model = LatentModel(
             Sure(encoder) if sure else encoder,
             decoder,
-            StandardNormal(LATENT),
+            Elsewhere(LATENT),
             BernoulliLikelihood(X_SHAPE),
             x_shape=X_SHAPE,
             latent=LATENT,
         )
         self.objective = objective
+
+    @property
+    def biases(self) -> Parameter:
+        """The last of the encoder: the mean of each latent, then each log-variance, where its weights are 0."""
+        bias = _linear(self.model.encoder)[-1].bias
+        assert isinstance(bias, Parameter)
+        return bias
 
     def forward(self, x: Tensor) -> Terms:
         """Map x ``(B, *x_shape)`` to terms."""
@@ -113,23 +136,26 @@ class ObjectiveSubject(ModuleSubject):
         loss: Tensor = module(*inputs).loss
         return loss
 
-    def settled(self, x: Tensor, *, fits: float, away: float) -> Pair:
+    def settled(self, x: Tensor, *, fits: float, away: float, decodes: float = 0.0) -> Pair:
         """Build it in eval mode, with a sure model of one x ``(*x_shape)``, the same whatever it is given.
 
         fits: logits of p(x|z) in favour of x; the higher, the lower is the model's nll. away: how far the means of
-        q(z|x) lie from the prior's; the farther, the higher is its KL. Either is changed without the other.
+        q(z|x) lie from the prior's, towards 0; the farther, the higher is its KL. Either is changed without the
+        other. decodes: how much the mean of the latents adds to those logits.
         """
         pair = self.module(sure=True).eval()
-        sure = pair.model.encoder
-        assert isinstance(sure, Sure)
+        first, *_, last = _linear(pair.model.decoder)
+        towards = 2 * x.flatten() - 1
         with torch.no_grad():
             for parameter in pair.model.parameters():
                 parameter.zero_()
-            _last(sure.encoder).bias[:LATENT] = away
-            _last(pair.model.decoder).bias.copy_(fits * (2 * x.flatten() - 1))
+            pair.biases[:LATENT] = PRIOR_MEAN - away
+            first.weight[0] = 1 / LATENT  # the first hidden unit has the mean of z, where that is well above 0
+            last.weight[:, 0] = decodes * towards
+            last.bias.copy_(fits * towards)
         return pair
 
 
-def _last(module: nn.Module) -> nn.Linear:
-    """Return a network's last layer."""
-    return [each for each in module.modules() if isinstance(each, nn.Linear)][-1]
+def _linear(module: nn.Module) -> list[nn.Linear]:
+    """Return a network's layers."""
+    return [each for each in module.modules() if isinstance(each, nn.Linear)]

@@ -225,6 +225,7 @@ CHECKS = (
     terms.logs_are_what_their_names_say,
     terms.rises_with_nll_and_kl,
     terms.is_in_nats,
+    terms.nll_reaches_the_encoder,
     modules.gradients_reach_every_parameter,
     modules.does_not_make_the_host_wait,
     machines.moves_to_another_device,

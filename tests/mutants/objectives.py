@@ -84,6 +84,13 @@ def subtracted(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
     return Terms(terms.logs["nll"] - terms.logs["kl"], terms.logs)
 
 
+def detached(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
+    q = model.q(x)
+    z = q.rsample()
+    nll, kl = -model.p(z.detach()).log_prob(x).mean(), model.kl(q, z).mean()
+    return Terms(nll + kl, {"nll": nll, "kl": kl})
+
+
 def in_bits(self: Any, own: Any, model: LatentModel, x: Tensor) -> Terms:
     terms: Terms = own(model, x)
     return Terms(terms.loss / math.log(2), terms.logs)
@@ -141,6 +148,7 @@ MUTANTS: dict[str, Mutant] = common(ELBO, bend) | {
     "logs_are_what_their_names_say": altered(ELBO, "log p(x|z) as its nll", forward=negated),
     "rises_with_nll_and_kl": altered(ELBO, "subtracts the KL", forward=subtracted),
     "is_in_nats": altered(ELBO, "a loss in bits", forward=in_bits),
+    "nll_reaches_the_encoder": altered(ELBO, "decodes z.detach()", forward=detached),
     "evaluates_alike_at_every_step": altered(
         ELBO,
         "a weight that rises in eval mode too",
