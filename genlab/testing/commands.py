@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import cached_property
@@ -15,9 +14,9 @@ import typer
 from typer.testing import CliRunner
 
 from genlab.testing.checking import Failed, Skipped, Suite, check
+from genlab.testing.processes import printed
 
 Hook = Callable[[typer.Typer], None]
-SECONDS = 60.0  # that a fresh process may take to import the plugin
 
 
 class CommandSubject:
@@ -166,23 +165,12 @@ def leaves_torch_for_later(subject: CommandSubject) -> None:
         raise Skipped("the hook is no function of a module that can be imported anew")
     if hasattr(sys.modules[module], "genlab_register"):
         raise Skipped(f"{module} registers parts as well, which need torch")
-    if _imports_torch(f"import {module}"):
+    if printed(f"import {module}; print('torch' in sys.modules)") == "True":
         raise Failed(
             expected=f"that importing {module} leaves torch alone",
             came="torch was imported",
             mend="import torch, and what needs it, inside the command; put commands into a module without parts",
         )
-
-
-def _imports_torch(statement: str) -> bool:
-    """Whether a statement, in a process of its own, imports torch."""
-    code = f"import sys; sys.path[:0] = {sys.path!r}; {statement}; print('torch' in sys.modules)"
-    command = [sys.executable, "-c", code]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-    if result.returncode:
-        said = result.stderr.strip().rpartition("\n")[2]
-        raise Skipped(f"`{statement}` fails in a process of its own: {said}")
-    return result.stdout.split()[-1] == "True"
 
 
 CHECKS = (

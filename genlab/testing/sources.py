@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
+import os
+import sys
 from functools import cached_property
 from typing import ClassVar, get_args
 
 import torch
+from pydantic import JsonValue
 from torch import Tensor
 
 from genlab.errors import DataError
@@ -13,11 +18,16 @@ from genlab.interfaces import DataSource, Examples, SplitName
 from genlab.testing import parts
 from genlab.testing.checking import Failed, Skipped, Suite, check
 from genlab.testing.modules import refused_by
-from genlab.testing.subject import PartSubject, seed_all
+from genlab.testing.processes import printed
+from genlab.testing.subject import PartSubject, random_states, seed_all
 from genlab.testing.watching import HostWaits, Strays
 
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 FEW = 3
+ELEMENTS = 256  # of an example, by which it is known
+PIECE = 1000  # examples at once
+SIGMAS = 4
+ALIKE = 0.05  # share of examples that may be in two splits of data that hold none twice
 
 
 class DataSubject(PartSubject):
@@ -117,19 +127,99 @@ def gives_the_same_every_time(subject: DataSubject) -> None:
             )
 
 
+@check("gives_the_same_every_time")
+def gives_the_same_in_every_process(subject: DataSubject) -> None:
+    """A split has the same examples in another process, in which texts have other hashes.
+
+    A run is resumed in another process. Needs a class that can be imported.
+    """
+    module, name = subject.cls.__module__, subject.cls.__qualname__
+    if module == "__main__" or getattr(sys.modules.get(module), name, None) is not subject.cls:
+        raise Skipped(f"{name} is no class of a module that can be imported anew")
+    other = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    there = printed(
+        f"from {__name__} import digest; from {module} import {name}; print(digest({name}, {subject.options!r}))",
+        PYTHONHASHSEED=other,
+    )
+    if there != digest(subject.cls, subject.options):
+        raise Failed(
+            expected="the same examples in another process",
+            came="others, or another order",
+            mend="derive the seed of each split from numbers, and sort what a set holds: Python's hash() of a "
+            "text is another in each process, and so is the order of a set of texts",
+        )
+
+
+def digest(cls: type, options: dict[str, JsonValue]) -> str:
+    """Return what tells one source's examples from another's."""
+    splits = DataSubject(cls, **options).splits.values()
+    return hashlib.sha256(b"".join(numbered(each.x).numpy().tobytes() for each in splits)).hexdigest()
+
+
+@check("reads_its_splits")
+def leaves_the_seed_alone(subject: DataSubject) -> None:
+    """split() does not set the random state of torch, numpy or Python.
+
+    A seed set in it makes every run alike behind its back, whatever the recipe's seed is.
+    """
+    for split in SPLITS:
+        states = []
+        for seed in (1, 2):
+            source = subject.source(seed)
+            seed_all(seed)
+            source.split(split)
+            states.append(random_states())
+        if alike := [name for name, state in states[0].items() if state == states[1][name]]:
+            raise Failed(
+                expected=f"that {alike[0]}'s random state still depends on the seed set before",
+                came=f"the same state from seeds 1 and 2 after split({split!r})",
+                mend="take manual_seed() out; draw from torch.Generator().manual_seed(self.seed)",
+            )
+
+
 @check("reads_its_splits")
 def keeps_its_splits_apart(subject: DataSubject) -> None:
-    """val and test are not the training examples over again."""
-    train = subject.examples("train").x
-    for name in SPLITS[1:]:
-        other = subject.examples(name).x
-        count = min(len(train), len(other))
-        if torch.equal(train[:count], other[:count]) or torch.equal(train[-count:], other[-count:]):
+    """val and test are not made of training examples, in whatever order, nor each of some of the other's.
+
+    Some may be: as many as occur twice in one split, and a twentieth more. val may be test, whole, where a source
+    holds nothing out. An example is known by its elements, by 256 of them where there are more.
+    """
+    rows = {name: numbered(subject.examples(name).x) for name in SPLITS}
+    pairs: tuple[tuple[SplitName, SplitName], ...] = (("train", "val"), ("train", "test"), ("test", "val"))
+    for one, name in pairs:
+        first, second = rows[one], rows[name]
+        same = torch.equal(first, second)
+        if same and one == "test":
+            continue
+        shared, allowed = torch.isin(second, first).double().mean().item(), _by_chance(first, second)
+        if same or shared > allowed:
             raise Failed(
-                expected=f"{name} examples that are not those of train",
-                came=f"the same {count:,}",
+                expected=f"{name} examples of which at most {min(allowed, 1.0):.0%} are among those of {one}",
+                came=f"{shared:.0%} of {len(second):,}",
                 mend="cut the splits from different examples; for drawn data, derive a seed for each",
             )
+
+
+def numbered(x: Tensor) -> Tensor:
+    """Return a number for each example, the same for those that are the same: ``(N,)`` int64."""
+    flat = x.flatten(1)
+    count = min(ELEMENTS, flat.shape[1])
+    looked_at = torch.arange(count) * flat.shape[1] // count
+    weights = torch.randint(-(2**62), 2**62, (count,), generator=torch.Generator().manual_seed(0))
+    pieces = (piece[:, looked_at].float().view(torch.int32).long() for piece in flat.split(PIECE))
+    return torch.cat([(piece * weights).sum(1) for piece in pieces])
+
+
+def _by_chance(first: Tensor, second: Tensor) -> float:
+    """Return the highest share of examples that two splits of honest data have in common."""
+    share = max(map(_twice, (first, second)))
+    return share + ALIKE + SIGMAS * math.sqrt(share * (1 - share) * (1 / len(first) + 1 / len(second)))
+
+
+def _twice(rows: Tensor) -> float:
+    """Return the share of examples that a split holds more than once, as it may be in general (Laplace's rule)."""
+    _, which, counts = rows.unique(return_inverse=True, return_counts=True)
+    return float((counts[which] > 1).sum().item() + 1) / (len(rows) + 2)
 
 
 @check("reads_its_splits")
@@ -239,6 +329,8 @@ CHECKS = (
     builds,
     reads_its_splits,
     gives_the_same_every_time,
+    gives_the_same_in_every_process,
+    leaves_the_seed_alone,
     keeps_its_splits_apart,
     labels_its_examples,
     prepares_float32,

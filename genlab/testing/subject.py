@@ -115,6 +115,16 @@ def seed_all(seed: int) -> None:
     random.seed(seed)
 
 
+def random_states() -> dict[str, bytes]:
+    """Return the random state of torch, numpy and Python."""
+    numpy = np.random.get_state(legacy=False)["state"]["key"]  # noqa: NPY002
+    return {
+        "torch": torch.get_rng_state().numpy().tobytes(),
+        "numpy": numpy.tobytes(),
+        "Python": repr(random.getstate()).encode(),
+    }
+
+
 def refuses(error: Exception) -> bool:
     """Whether an error is a constructor's answer to what it cannot be built for, not a defect."""
     cause = error.__cause__

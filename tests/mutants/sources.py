@@ -54,10 +54,25 @@ class Shapeless(Small):
         return super().split(name)
 
 
+class ByHash(Small):
+    """Draws by a seed that is another in each process."""
+
+    def split(self, name: SplitName) -> Examples:
+        order = torch.randperm(50, generator=torch.Generator().manual_seed(hash(name) % 2**31))
+        examples = super().split(name)
+        return Examples(examples.x[order % len(examples)])
+
+
 def shuffled(self: Any, own: Any, name: SplitName) -> Examples:
     examples = own(name)
     order = torch.randperm(len(examples))
     return Examples(examples.x[order], examples.label[order])
+
+
+def seeded(self: Any, own: Any, name: SplitName) -> Examples:
+    torch.manual_seed(0)
+    examples: Examples = own(name)
+    return examples
 
 
 def unlabelled(self: Any, own: Any, name: SplitName) -> Examples:
@@ -91,6 +106,8 @@ MUTANTS: dict[str, Mutant] = {
         split=lambda self, own, name: Examples(own(name).x.flatten(1), own(name).label),
     ),
     "gives_the_same_every_time": altered(Small, "shuffles by the global state", split=shuffled),
+    "gives_the_same_in_every_process": Mutant(ByHash, "a seed from the hash of a text"),
+    "leaves_the_seed_alone": altered(Small, "sets the seed", split=seeded),
     "keeps_its_splits_apart": altered(Small, "test is train", split=lambda self, own, name: own("train")),
     "labels_its_examples": altered(Small, "labels in train alone", split=unlabelled),
     "prepares_float32": altered(Small, "prepares float64", prepare=lambda self, own, x: own(x).double()),
