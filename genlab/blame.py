@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from genlab.errors import PartError
 from genlab.interfaces import Terms
 from genlab.recipe import Recipe
-from genlab.tree import Node, located
+from genlab.tree import Mistake, Node
 from genlab.wording import suggest
 
 
@@ -41,7 +41,7 @@ def check_monitors(recipe: Recipe, terms: Terms, tree: Node) -> None:
         watched["train", "early_stopping", "monitor"] = recipe.train.early_stopping.monitor
     for path, monitor in watched.items():
         if isinstance(monitor, str) and monitor not in known:
-            raise located(
+            raise Mistake(
                 tree.place_of(path),
                 f"{'.'.join(path)}: unknown metric {monitor!r}; {suggest(monitor, known)}"
                 f"this objective has {', '.join(known)}",

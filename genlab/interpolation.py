@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from genlab.source import MAX_BYTES, MAX_NODES, bare, read_file
-from genlab.tree import MAX_DEPTH, Node, Place, check_characters, located
+from genlab.mistakes import Mistakes
+from genlab.source import MAX_BYTES, MAX_NODES, bare, file_text, parsed
+from genlab.tree import MAX_DEPTH, Mistake, Node, Place, TooMuch, check_characters, unknown
 from genlab.wording import Steps, printable, shown, suggest
 
 _OPEN = re.compile(r"(\$?)\$\{")
@@ -23,9 +24,12 @@ _KEY = re.compile(r"[A-Za-z0-9_]{1,100}(\.[A-Za-z0-9_]{1,100})*")
 _ENV = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)(?:,(.*))?", re.DOTALL)
 
 
-def interpolated(tree: Node, environ: Mapping[str, str] = os.environ) -> Node:
-    """Return the tree with every ``${...}`` replaced; raise ``RecipeError`` for one that means nothing."""
-    return _Interpolation(tree, environ).at((), tree, 0)
+def interpolated(tree: Node, mistakes: Mistakes, environ: Mapping[str, str] = os.environ) -> Node:
+    """Return the tree with every ``${...}`` replaced, adding to ``mistakes`` for each that means nothing.
+
+    Raises ``TooMuch`` where they make too many values, or too deep ones.
+    """
+    return _Interpolation(tree, mistakes, environ).at((), tree, 0)
 
 
 def read_written(path: Path) -> Node:
@@ -33,7 +37,8 @@ def read_written(path: Path) -> Node:
 
     Raises ``RecipeError`` if it cannot be read.
     """
-    return interpolated(read_file(path), {})
+    with Mistakes() as mistakes:
+        return interpolated(parsed(file_text(path), str(path), mistakes), mistakes, {})
 
 
 @dataclass
@@ -41,11 +46,14 @@ class _Interpolation:
     """Replaces what it meets on its way through a tree, and before that what it refers to.
 
     Every reference is followed anew, and what that makes is counted: a few lines must not become a million values.
+    One that means nothing is told once, and not again by what refers to it.
     """
 
     tree: Node
+    mistakes: Mistakes
     environ: Mapping[str, str]
     under_way: list[Steps] = field(default_factory=list)
+    failed: set[Steps] = field(default_factory=set)
     made: int = 0
     written: int = 0
 
@@ -55,9 +63,9 @@ class _Interpolation:
         if self.under_way and isinstance(node.value, str):
             self.spend(node.value, node.place)
         if max(depth, len(self.under_way)) > MAX_DEPTH:
-            raise located(node.place, f"${{...}} nests deeper than {MAX_DEPTH} levels")
+            raise TooMuch(node.place, f"${{...}} nests deeper than {MAX_DEPTH} levels")
         if self.made > MAX_NODES:
-            raise located(node.place, f"${{...}} makes more than {MAX_NODES} values of this recipe")
+            raise TooMuch(node.place, f"${{...}} makes more than {MAX_NODES} values of this recipe")
         if isinstance(node.value, dict):
             entries = {
                 key: (place, self.at((*path, key), child, depth + 1)) for key, (place, child) in node.value.items()
@@ -67,13 +75,16 @@ class _Interpolation:
             items = [self.at((*path, i), child, depth + 1) for i, child in enumerate(node.value)]
             return replace(node, value=items)
         if isinstance(node.value, str) and "${" in node.value:
-            return self.text(node.value, path, node.place, depth)
+            found = unknown(node.place) if path in self.failed else self.text(node.value, path, node.place, depth)
+            if found.unknown:
+                self.failed.add(path)
+            return found
         return node
 
     def text(self, text: str, path: Steps, place: Place, depth: int) -> Node:
-        """Return what a text with ``${`` in it stands for."""
+        """Return what a text with ``${`` in it stands for; what cannot be known if that means nothing."""
         pieces: list[str] = []
-        end = 0
+        end, known = 0, True
         while match := _OPEN.search(text, end):
             pieces.append(text[end : match.start()])
             end = match.end()
@@ -82,46 +93,52 @@ class _Interpolation:
                 continue
             close = text.find("}", end)
             if close < 0:
-                raise located(place, f"{shown(text)}: ${{ without }}; write $${{ for the characters themselves")
-            name, start, end = text[end:close], match.start(), close + 1
-            env = _ENV.fullmatch(name)
-            if start == 0 and end == len(text):
-                found = (
-                    _read(self.variable(env, place), env[1], place)
-                    if env
-                    else self.value(name, path, place, depth)
-                )
+                problem = f"{shown(text)}: ${{ without }}; write $${{ for the characters themselves"
+                self.mistakes.add(Mistake(place, problem))
+                return unknown(place)
+            name, end = text[end:close], close + 1
+            found = unknown(place)
+            with self.mistakes.collecting():
+                found = self.reference(name, text, path, place, depth)
+            if match.start() == 0 and end == len(text):
                 return replace(found, place=place, expression=text)
-            if env:
-                pieces.append(self.variable(env, place))
-            else:
-                pieces.append(_written(self.value(name, path, place, depth), text, place))
+            pieces.append(str(found.value))
+            known = known and not found.unknown
         whole = "".join([*pieces, text[end:]])
         self.spend(whole, place)
-        return Node(whole, place, expression=text)
+        return Node(whole, place, expression=text) if known else unknown(place)
+
+    def reference(self, name: str, text: str, path: Steps, place: Place, depth: int) -> Node:
+        """Return what ``${name}`` stands for if it is the whole text, else what it writes into the text."""
+        whole = text == f"${{{name}}}"
+        if env := _ENV.fullmatch(name):
+            value = self.variable(env, place)
+            return _read(value, env[1], place) if whole else Node(value, place)
+        found = self.value(name, path, place, depth)
+        return found if whole or found.unknown else Node(_written(found, text, place), place)
 
     def spend(self, text: str, place: Place) -> None:
         """Count the characters that references make."""
         self.written += len(text)
         if self.written > MAX_BYTES:
-            raise located(place, f"${{...}} makes more than {MAX_BYTES} characters of this recipe")
+            raise TooMuch(place, f"${{...}} makes more than {MAX_BYTES} characters of this recipe")
 
     def value(self, name: str, path: Steps, place: Place, depth: int) -> Node:
         """Return what is written at a key, all that it holds replaced."""
         if not _KEY.fullmatch(name):
-            raise located(
-                place,
-                f"${{{printable(name)}}}: a key, as in ${{train.epochs}}, or ${{env:NAME,default}} is expected",
-            )
+            said = f"${{{name and printable(name)}}}: a key, as in ${{train.epochs}}, or ${{env:NAME,default}}"
+            raise Mistake(place, f"{said} is expected")
         steps = tuple(int(step) if step.isdecimal() and len(step) < 10 else step for step in name.split("."))
         if steps in self.under_way or steps == path[: len(steps)]:
-            raise located(place, f"${{{name}}} refers to itself")
+            raise Mistake(place, f"${{{name}}} refers to itself")
         found, _, node = self.tree.find(steps)
+        if found != steps and not self.tree.knows(steps):
+            return unknown(place)
         if found != steps:
             keys = node.value if isinstance(node.value, dict) else ()
             hint = suggest(name, [".".join(map(str, (*found, key))) for key in keys])
             problem = f"${{{name}}}: no such key is written; {hint}"
-            raise located(place, f"{problem}a default cannot be referred to, write it out")
+            raise Mistake(place, f"{problem}a default cannot be referred to, write it out")
         self.under_way.append(steps)
         result = self.at(steps, node, depth)
         self.under_way.pop()
@@ -131,9 +148,8 @@ class _Interpolation:
         """Return the text of an environment variable, or the default."""
         text = self.environ.get(env[1], env[2])
         if text is None:
-            raise located(
-                place, f"environment variable {env[1]} is not set; set it or give a default: ${{env:{env[1]},...}}"
-            )
+            remedy = f"set it or give a default: ${{env:{env[1]},...}}"
+            raise Mistake(place, f"environment variable {env[1]} is not set; {remedy}")
         check_characters(text, place)
         return text
 
@@ -142,7 +158,7 @@ def _read(text: str, variable: str, place: Place) -> Node:
     try:
         return Node(bare(text.strip()), place)
     except ValueError as error:
-        raise located(place, f"environment variable {variable}: {shown(text)}: {error}") from None
+        raise Mistake(place, f"environment variable {variable}: {shown(text)}: {error}") from None
 
 
 def _written(node: Node, text: str, place: Place) -> str:
@@ -150,5 +166,5 @@ def _written(node: Node, text: str, place: Place) -> str:
     if isinstance(node.value, str):
         return node.value
     if isinstance(node.value, dict | list) or node.value is None:
-        raise located(place, f"{shown(text)}: {shown(node.plain())} cannot be written into a text")
+        raise Mistake(place, f"{shown(text)}: {shown(node.plain())} cannot be written into a text")
     return shown(node.value)

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genlab.errors import RecipeError
-from genlab.extending import check_is_mapping, extended
+from genlab.extending import extended
 from genlab.interpolation import interpolated
+from genlab.mistakes import Mistakes
 from genlab.overrides import Overrides, apply_overrides, overrides_of
 from genlab.plugins import installed
 from genlab.recipe import Recipe
 from genlab.registry import OWN, Registry
 from genlab.resolving import resolve
-from genlab.source import file_text, neighbours, read_text
+from genlab.source import file_text, neighbours, parsed
 from genlab.tree import Node
 from genlab.wording import Steps, dotted, printable, suggest
 
@@ -83,10 +84,11 @@ def open_text(
     text: str, path: Path, overrides: Overrides | None = None, *, registry: Registry | None = None
 ) -> Opened:
     """Do what ``open_recipe`` does with the text of a file; ``path`` stands in messages."""
-    written = read_text(text, str(path))
-    check_is_mapping(written)
-    tree = interpolated(apply_overrides(extended(written, path, find_recipe), overrides_of(overrides)))
-    return Opened(resolve(tree, registry or installed().registry), str(path), text, tree)
+    given = overrides_of(overrides)
+    with Mistakes() as mistakes:
+        tree = extended(parsed(text, str(path), mistakes), path, find_recipe, mistakes)
+        tree = interpolated(apply_overrides(tree, given, mistakes), mistakes)
+        return Opened(resolve(tree, registry or installed().registry, mistakes), str(path), text, tree)
 
 
 def find_recipe(ref: str | Path, folder: Path | None = None) -> Path:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from genlab.errors import RecipeError
 from genlab.extending import KEY
+from genlab.mistakes import Mistakes
 from genlab.recipe import PARTS, PartSpec, Recipe
-from genlab.source import read_text
-from genlab.tree import Json, Node, Place, tree_of
+from genlab.source import parsed
+from genlab.tree import Json, Mistake, Node, Place, tree_of
 from genlab.wording import printable, shown
 from genlab.writing import as_yaml
 
@@ -40,47 +40,64 @@ Overrides = Mapping[str, object] | Sequence[Override]
 
 
 def parse_overrides(tokens: Iterable[str]) -> tuple[Override, ...]:
-    """Read ``a.b=value`` tokens; values are YAML."""
+    """Read ``a.b=value`` tokens; values are YAML. Raises ``RecipeError`` listing every one that cannot be read."""
     overrides: dict[str, Override] = {}
-    for token in tokens:
-        key, equals, text = token.partition("=")
-        place = Place(f"override {shown(token)}")
-        if not equals or not all(key.split(".")):
-            raise RecipeError(f"{place}: key=value is expected, as in train.epochs=3")
-        if key in overrides:
-            raise RecipeError(f"{place}: {printable(key)} is set twice")
-        overrides[key] = Override(tuple(key.split(".")), read_text(text, str(place), place))
+    with Mistakes() as mistakes:
+        for token in tokens:
+            key, equals, text = token.partition("=")
+            place = Place(f"override {shown(token)}")
+            with mistakes.collecting():
+                if not equals or not all(key.split(".")):
+                    raise Mistake(place, "key=value is expected, as in train.epochs=3")
+                if key in overrides:
+                    raise Mistake(place, f"{printable(key)} is set twice")
+                node = parsed(text, str(place), mistakes, place)
+                overrides[key] = Override(tuple(key.split(".")), node)
     return tuple(overrides.values())
 
 
 def overrides_of(given: Overrides | None) -> tuple[Override, ...]:
-    """Return what a Python caller passed as overrides; raise ``RecipeError`` for what a recipe cannot hold."""
-    if given is None or isinstance(given, Mapping):
-        return tuple(_override(key, value) for key, value in (given or {}).items())
-    return tuple(given)
+    """Return what a Python caller passed as overrides; raise ``RecipeError`` listing what a recipe cannot hold."""
+    if not isinstance(given, Mapping):
+        return tuple(given or ())
+    overrides: list[Override] = []
+    with Mistakes() as mistakes:
+        for key, value in given.items():
+            with mistakes.collecting():
+                overrides.append(_override(key, value))
+    return tuple(overrides)
 
 
-def apply_overrides(tree: Node, overrides: Iterable[Override]) -> Node:
-    """Return the tree with the overrides laid over it, each remembered as its own place."""
+def apply_overrides(tree: Node, overrides: Iterable[Override], mistakes: Mistakes) -> Node:
+    """Return the tree with the overrides laid over it, each remembered as its own place.
+
+    Adds to ``mistakes`` for each that cannot be.
+    """
     done: list[str] = []
     for override in overrides:
-        key, path, node = override.key, override.path, override.node
-        if path[0] == KEY:
-            raise RecipeError(f"{node.place}: {KEY} is read from files only; write it into a recipe of your own")
-        outer = key.removesuffix(".use")
-        if undone := [earlier for earlier in done if earlier.startswith(f"{outer}.")]:
-            raise RecipeError(f"{node.place}: it would undo the override of {undone[0]}; put it before that one")
-        default = Recipe.model_fields[path[0]].default if path[0] in PARTS else None
-        if len(path) > 1 and isinstance(default, PartSpec) and not tree.find(path[:1])[0]:
-            tree = tree.set(path[:1], tree_of(default.use, node.place))  # its option is set: name the part
-        tree = tree.set(path, node, part=path[0] in PARTS)
-        done.append(key)
+        with mistakes.collecting():
+            tree = _applied(tree, override, done)
+            done.append(override.key)
     return tree
+
+
+def _applied(tree: Node, override: Override, done: Sequence[str]) -> Node:
+    """Return the tree with one more override laid over it; ``done``: the keys of those before."""
+    key, path, node = override.key, override.path, override.node
+    if path[0] == KEY:
+        raise Mistake(node.place, f"{KEY} is read from files only; write it into a recipe of your own")
+    outer = key.removesuffix(".use")
+    if undone := [earlier for earlier in done if earlier.startswith(f"{outer}.")]:
+        raise Mistake(node.place, f"it would undo the override of {undone[0]}; put it before that one")
+    default = Recipe.model_fields[path[0]].default if path[0] in PARTS else None
+    if len(path) > 1 and isinstance(default, PartSpec) and not tree.find(path[:1])[0]:
+        tree = tree.set(path[:1], tree_of(default.use, node.place))  # its option is set: name the part
+    return tree.set(path, node, part=path[0] in PARTS)
 
 
 def _override(key: object, value: object) -> Override:
     if not isinstance(key, str) or not all(key.split(".")):
-        raise RecipeError(f"override {shown(key)}: a key is expected, as in 'train.epochs'")
+        raise Mistake(Place(f"override {shown(key)}"), "a key is expected, as in 'train.epochs'")
     place = Place(f"override {printable(key)}={shown(value)}")
     return Override(tuple(key.split(".")), tree_of(_plain(value, key), place))
 
@@ -95,4 +112,5 @@ def _plain(value: object, key: str) -> Json:
         return {str(k): _plain(v, key) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(v, key) for v in value]
-    raise RecipeError(f"override {key}: {type(value).__name__} is not a recipe value; pass a number, text or list")
+    said = f"{type(value).__name__} is not a recipe value; pass a number, text or list"
+    raise Mistake(Place(f"override {key}"), said)

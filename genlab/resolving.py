@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from genlab.errors import PluginError, RecipeError
+from genlab.errors import PluginError
 from genlab.extending import KEY, check_is_mapping
 from genlab.interpolation import read_written
+from genlab.mistakes import Mistakes
 from genlab.overrides import Overrides, apply_overrides, overrides_of
 from genlab.recipe import PARTS, PartSpec, Recipe
 from genlab.registry import Registry
-from genlab.tree import Json, Node, Place, tree_of
+from genlab.tree import Json, Mistake, Node, Place, tree_of
 from genlab.wording import Allowed, Steps, dotted, finding, shown, suggest
-
-MAX_PROBLEMS = 20  # that one message lists
 
 
 def read_resolved(path: Path, *, registry: Registry) -> Recipe:
@@ -36,33 +35,26 @@ def recipe_from(written: Mapping[str, Json], name: str, *, registry: Registry) -
 def overridden(recipe: Recipe, overrides: Overrides, *, registry: Registry) -> Recipe:
     """Return a recipe with some values changed, validated anew."""
     tree = tree_of(recipe.written(), Place(f"recipe {recipe.name}"))
-    return resolve(apply_overrides(tree, overrides_of(overrides)), registry)
+    with Mistakes() as mistakes:
+        return resolve(apply_overrides(tree, overrides_of(overrides), mistakes), registry, mistakes)
 
 
-def resolve(tree: Node, registry: Registry) -> Recipe:
-    """Validate a tree against the recipe's schema and each part's own; fill in every default."""
-    return _Resolver(tree, registry).recipe()
+def resolve(tree: Node, registry: Registry, mistakes: Mistakes | None = None) -> Recipe:
+    """Validate a tree against the recipe's schema and each part's own; fill in every default.
+
+    mistakes: that were found on the way to the tree. Raises ``RecipeError`` that lists them and what is wrong with
+    the tree, less what may come of a mistake already told.
+    """
+    return _Resolver(tree, registry, mistakes or Mistakes()).recipe()
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One mistake in a recipe."""
-
-    place: Place
-    path: Steps
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.place}: {dotted(self.path)}: {self.message}{self.place.excerpt}"
-
-
-@dataclass
 class _Resolver:
-    """Goes through a tree and collects every problem in it."""
+    """Goes through a tree and collects every mistake in it."""
 
     tree: Node
     registry: Registry
-    problems: dict[Problem, None] = field(default_factory=dict)  # an ordered set
+    mistakes: Mistakes
 
     def recipe(self) -> Recipe:
         written = self.tree.value
@@ -82,14 +74,15 @@ class _Resolver:
             recipe = Recipe.model_validate_json(json.dumps(values))
         except ValidationError as error:
             self.note(error, Recipe, ())
-        if self.problems:
-            raise RecipeError(_listed(self.problems))
+        self.mistakes.check()
         return recipe
 
     def trackers(self, node: Node) -> list[Json]:
         """Validate the list of trackers; return it as ``part`` does each."""
         if isinstance(node.value, list):
             return [self.part("tracker", item, ("trackers", i)) for i, item in enumerate(node.value)]
+        if not node.certain:
+            return []
         expected = "a list, each a name or {use: name, option: value}, is expected"
         given = f"{shown(node.plain())} given; {expected}; installed: {self.names('tracker')}"
         self.problem(("trackers",), given)
@@ -104,10 +97,14 @@ class _Resolver:
             given = f"{shown(node.plain())} given; a name or {{use: name, option: value}} is expected"
             self.problem(path, f"{given}; installed: {names}")
             return stand_in
+        if "use" not in entries and not self.tree.knows(path):
+            return stand_in
         if "use" not in entries:
             self.problem(path, f"`use: name`, which says which {kind}, is missing; installed: {names}")
             return stand_in
         name = entries["use"][1].value
+        if entries["use"][1].unknown:
+            return stand_in
         if not isinstance(name, str):
             given = f"{shown(entries['use'][1].plain())} given; the name of a part is expected"
             self.problem((*path, "use"), f"{given}; installed: {names}")
@@ -126,10 +123,8 @@ class _Resolver:
                 options[option] = self.part(nested_kind, default, (*path, option))
         for option, nested_kind in part.nested.items():
             if option not in options:
-                where = replace(self.tree.place_of(path), text="")
                 expected = "a name or {use: name, option: value} is expected"
-                problem = f"required, but not given; {expected}; installed: {self.names(nested_kind)}"
-                self.problems[Problem(where, (*path, option), problem)] = None
+                self.missing((*path, option), f"; {expected}; installed: {self.names(nested_kind)}")
                 options[option] = "?"
         try:
             return {"use": self.registry.written(part, name), **part.plain(options)}
@@ -149,10 +144,7 @@ class _Resolver:
                 words = f"; expected: {here.words}" if here.words else ""
                 if model is Recipe and loc[-1] in PARTS:
                     words = f"; installed: {self.names(loc[-1])}"
-                problem = f"required, but not given{here.meaning}{words}"
-                # No line is to blame for what is not there.
-                where = replace(self.tree.place_of((*path, *loc)), text="")
-                self.problems[Problem(where, (*path, *loc), problem)] = None
+                self.missing((*path, *loc), f"{here.meaning}{words}")
             elif kind == "extra_forbidden":
                 known = allowed.at(steps[:-1]).names
                 known = [KEY, *known] if model is Recipe and len(loc) == 1 else known
@@ -160,15 +152,23 @@ class _Resolver:
                 if loc[-1] == "<<":
                     near = "there are no merge keys in YAML 1.2, but a recipe can extend another; "
                 self.problem((*path, *loc), f"unknown option; {near}allowed: {', '.join(known) or 'none'}")
-            else:
+            elif node.certain:
                 self.problem(found, finding(item, node.plain(), allowed.at(steps)))
 
     def names(self, kind: str) -> str:
         return ", ".join(self.registry.names(kind)) or "none"
 
     def problem(self, path: Steps, message: str, named: Steps | None = None) -> None:
-        """Add a problem at ``path``, called ``named``, once."""
-        self.problems[Problem(self.tree.place_of(path), path if named is None else named, message)] = None
+        """Add a mistake at ``path``, called ``named``."""
+        self.mistakes.add(
+            Mistake(self.tree.place_of(path), f"{dotted(path if named is None else named)}: {message}")
+        )
+
+    def missing(self, path: Steps, message: str) -> None:
+        """Add that what is required at ``path`` is not there, if that is certain; no line is to blame for it."""
+        if self.tree.knows(path):
+            place = replace(self.tree.place_of(path), text="")
+            self.mistakes.add(Mistake(place, f"{dotted(path)}: required, but not given{message}"))
 
 
 def _kept(entries: Mapping[str, tuple[Place, Node]], allowed: Allowed) -> dict[str, Json]:
@@ -180,14 +180,3 @@ def _kept(entries: Mapping[str, tuple[Place, Node]], allowed: Allowed) -> dict[s
             continue
         values[key] = _kept(node.value, here) if isinstance(node.value, dict) else node.plain()
     return values
-
-
-def _listed(problems: Iterable[Problem]) -> str:
-    """List problems in the order in which they stand; overrides, which stand in no file, come first."""
-    ordered = sorted(
-        problems, key=lambda p: (p.place.line is not None, p.place.file, p.place.line, p.place.column)
-    )
-    lines = [str(problem) for problem in ordered[:MAX_PROBLEMS]]
-    if more := len(ordered) - len(lines):
-        lines.append(f"... and {more} more")
-    return "\n".join(lines)

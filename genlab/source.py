@@ -10,11 +10,25 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from genlab.errors import RecipeError
-from genlab.tree import MAX_DEPTH, MAX_INT, MIN_INT, WHOLE, Node, Place, check_characters, lines_of, located
+from genlab.mistakes import Mistakes
+from genlab.tree import (
+    MAX_DEPTH,
+    MAX_INT,
+    MIN_INT,
+    WHOLE,
+    Mistake,
+    Node,
+    Place,
+    TooMuch,
+    check_characters,
+    lines_of,
+    unknown,
+)  # fmt: skip
 from genlab.wording import dotted, printable, shown
 
 MAX_BYTES = 200_000
@@ -22,7 +36,7 @@ MAX_NODES = 10_000
 
 
 def read_file(path: Path) -> Node:
-    """Read and parse one YAML file; raise ``RecipeError`` with place and remedy for anything wrong with it."""
+    """Read and parse one YAML file; raise ``RecipeError`` listing all that is wrong with it, place and remedy."""
     return read_text(file_text(path), str(path))
 
 
@@ -51,18 +65,27 @@ def file_text(path: Path) -> str:
         before = data[: error.start]
         column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8-sig")) + 1
         place = Place(str(path), before.count(b"\n") + 1, column)
-        raise located(place, "not UTF-8 text; save the file as UTF-8") from None
+        raise Mistake(place, "not UTF-8 text; save the file as UTF-8") from None
 
 
 def read_text(text: str, name: str, at: Place | None = None) -> Node:
-    """Parse YAML text. ``name`` stands in messages; ``at`` is one place for all nodes (for overrides)."""
+    """Parse YAML text; raise ``RecipeError`` as ``read_file`` does.
+
+    name: what messages call it. at: one place for all nodes (for overrides).
+    """
+    with Mistakes() as mistakes:
+        return parsed(text, name, mistakes, at)
+
+
+def parsed(text: str, name: str, mistakes: Mistakes, at: Place | None = None) -> Node:
+    """Parse YAML text, adding to ``mistakes``; raise ``Mistake`` for what leaves nothing to go on with."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     check_characters(text, at or Place(name, WHOLE))
     lines = lines_of(text)
     try:
-        return _Composer(YAML(typ="safe", pure=True).parse(text), name, lines, at).document()
+        return _Composer(YAML(typ="safe", pure=True).parse(text), name, lines, at, mistakes).document()
     except MarkedYAMLError as error:
         problem = " ".join(str(part) for part in (error.context, error.problem) if part)
         # What was begun and not finished is to blame, not where that came to light.
@@ -70,9 +93,9 @@ def read_text(text: str, name: str, at: Place | None = None) -> Node:
         mark = (unclosed and error.context_mark) or error.problem_mark or error.context_mark
         place = at or _place(mark, name, lines)
         hint = next((hint for words, hint in _HINTS.items() if words in f"{problem} {place.text}"), "")
-        raise located(place, f"not YAML: {problem}{hint}") from None
+        raise Mistake(place, f"not YAML: {problem}{hint}") from None
     except (YAMLError, ValueError, OverflowError) as error:
-        raise RecipeError(f"{at or printable(name)}: not YAML: {' '.join(str(error).split())}") from None
+        raise Mistake(at or Place(name), f"not YAML: {' '.join(str(error).split())}") from None
 
 
 _HINTS = {
@@ -92,8 +115,11 @@ _HINTS = {
 class _Composer:
     """Builds nodes from parser events, which show tags and aliases before anything is constructed."""
 
-    def __init__(self, events: Iterator[object], name: str, lines: list[str], at: Place | None) -> None:
+    def __init__(
+        self, events: Iterator[object], name: str, lines: list[str], at: Place | None, mistakes: Mistakes
+    ) -> None:
         self.events, self.name, self.lines, self.at = iter(events), name, lines, at
+        self.mistakes = mistakes
         self.anchors: dict[str, tuple[Node, int]] = {}
         self.count = 0
 
@@ -104,15 +130,22 @@ class _Composer:
         for event in self.events:
             if isinstance(event, ev.DocumentStartEvent):
                 if root is not None:
-                    raise located(self.place(event), "a second document; a recipe is one document")
+                    self.mistake(event, "a second document; a recipe is one document")
+                    break
                 if event.version not in (None, (1, 2)):
-                    raise located(self.place(event), "recipes are YAML 1.2; leave the %YAML line out")
+                    self.mistake(event, "recipes are YAML 1.2; leave the %YAML line out")
             elif isinstance(event, ev.NodeEvent):
                 root = self.node(event, 0)
         return root or Node(None, self.at or Place(self.name, 1, 1))
 
     def place(self, event: object) -> Place:
         return self.at or _place(event.start_mark, self.name, self.lines)  # type: ignore[attr-defined]
+
+    def mistake(self, event: object, message: str) -> Node:
+        """Remember a mistake; return what stands for the value that it hides."""
+        place = self.place(event)
+        self.mistakes.add(Mistake(place, message))
+        return unknown(place)
 
     def node(self, event: object, depth: int) -> Node:
         from ruamel.yaml import events as ev
@@ -121,59 +154,68 @@ class _Composer:
         if isinstance(event, ev.AliasEvent):
             if event.anchor not in self.anchors:
                 name = dotted((event.anchor,))  # cut, and printable
-                raise located(place, f"alias *{name} has no finished value &{name} before it")
+                return self.mistake(event, f"alias *{name} has no finished value &{name} before it")
             node, size = self.anchors[event.anchor]
             self.spend(size, place)
             return node
         if depth > MAX_DEPTH:
-            raise located(place, f"nested deeper than {MAX_DEPTH} levels")
-        tag = getattr(event, "ctag", None) or getattr(event, "tag", None)
-        if tag:
-            raise located(place, f"tag {dotted((str(tag),))} is not allowed; recipes hold plain values only")
+            raise TooMuch(place, f"nested deeper than {MAX_DEPTH} levels")
         start = self.count
         self.spend(1, place)
         if isinstance(event, ev.ScalarEvent):
-            node = Node(self.scalar(event, place), place)
+            node = self.scalar(event, place)
         elif isinstance(event, ev.SequenceStartEvent):
             items = []
             while not isinstance(item := next(self.events), ev.SequenceEndEvent):
                 items.append(self.node(item, depth + 1))
             node = Node(items, place)
         else:
-            node = Node(self.entries(depth), place)
+            node = self.mapping(place, depth)
+        tag = getattr(event, "ctag", None) or getattr(event, "tag", None)
+        if tag:
+            said = f"tag {dotted((str(tag),))} is not allowed; recipes hold plain values only"
+            hidden = self.mistake(event, said)
+            node = replace(node, unknown=True) if isinstance(node.value, dict) else hidden
         anchor = getattr(event, "anchor", None)
         if anchor:
             self.anchors[anchor] = (node, self.count - start)
         return node
 
-    def scalar(self, event: Any, place: Place) -> bool | int | float | str | None:
+    def scalar(self, event: Any, place: Place) -> Node:
         text = event.value
-        if event.style:  # quoted: an escape such as "\\e" may have brought in what the text itself cannot hold
+        if not event.style:
+            try:
+                return Node(bare(text), place)
+            except ValueError as error:
+                return self.mistake(event, f"{shown(text)}: {error}")
+        with self.mistakes.collecting():  # an escape such as "\\e" may bring in what the text itself cannot hold
             check_characters(text, place)
-            return str(text)
-        try:
-            return bare(text)
-        except ValueError as error:
-            raise located(place, f"{shown(text)}: {error}") from None
+            return Node(str(text), place)
+        return unknown(place)
 
-    def entries(self, depth: int) -> dict[str, tuple[Place, Node]]:
+    def mapping(self, place: Place, depth: int) -> Node:
         from ruamel.yaml import events as ev
 
         entries: dict[str, tuple[Place, Node]] = {}
+        every = True
         while not isinstance(event := next(self.events), ev.MappingEndEvent):
             key = self.node(event, depth + 1)
-            if isinstance(key.value, list | dict):
-                raise located(key.place, "a key must be a word, not a list or mapping")
             name = key.value if isinstance(key.value, str) else str(getattr(event, "value", key.value))
-            if name in entries:
-                raise located(key.place, f"key {shown(name)} appears twice; first at {entries[name][0]}")
-            entries[name] = (key.place, self.node(next(self.events), depth + 1))
-        return entries
+            word = not isinstance(key.value, list | dict)
+            if not word and not key.unknown:
+                self.mistake(event, "a key must be a word, not a list or mapping")
+            if word and name in entries:
+                self.mistake(event, f"key {shown(name)} appears twice; first at {entries[name][0]}")
+            value = self.node(next(self.events), depth + 1)
+            if word:
+                entries.setdefault(name, (key.place, value))
+            every = every and word
+        return Node(entries, place, unknown=not every)
 
     def spend(self, nodes: int, place: Place) -> None:
         self.count += nodes
         if self.count > MAX_NODES:
-            raise located(place, f"more than {MAX_NODES} values, aliases counted in full")
+            raise TooMuch(place, f"more than {MAX_NODES} values, aliases counted in full")
 
 
 _NULL = re.compile(r"(?:null|Null|NULL|~|)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from unicodedata import east_asian_width
 
 from genlab.errors import RecipeError
@@ -36,6 +36,11 @@ class Place:
         return printable(self.file) if self.line is None else f"{printable(self.file)}:{self.line}"
 
     @property
+    def order(self) -> tuple[bool, str, int, int]:
+        """What sorts places as they stand, overrides, which stand in no file, first."""
+        return self.line is not None, self.file, self.line or 0, self.column or 0
+
+    @property
     def excerpt(self) -> str:
         """The line with a caret below the column, on two lines of their own; empty for an override."""
         if self.column is None or not self.text.strip():
@@ -45,6 +50,18 @@ class Place:
         window = "".join(c if c.isprintable() else " " for c in self.text[start : start + WINDOW])
         before = sum(2 if east_asian_width(c) in "WF" else 1 for c in window[: at - start])
         return f"\n    {window.rstrip()}\n    {' ' * before}^"
+
+
+class Mistake(RecipeError):
+    """What is wrong at one place: position, message, and the line with a caret."""
+
+    def __init__(self, place: Place, message: str) -> None:
+        super().__init__(f"{place}: {message}{place.excerpt}")
+        self.place = place
+
+
+class TooMuch(Mistake):
+    """A limit is passed: nothing more is read, whatever else may be wrong."""
 
 
 # What YAML calls printable (https://yaml.org/spec/1.2.2/#51-character-set), less the invisible U+FEFF and what
@@ -61,7 +78,7 @@ def check_characters(text: str, place: Place) -> None:
             before = lines_of(text[: match.start()])
             line = lines_of(text)[len(before) - 1]
             place = Place(place.file, len(before), len(before[-1]) + 1, line)
-        raise located(place, f"character U+{ord(match[0]):04X} is not allowed; a recipe is plain text")
+        raise Mistake(place, f"character U+{ord(match[0]):04X} is not allowed; a recipe is plain text")
 
 
 _LINE_END = re.compile("\r\n|\r|\n")
@@ -72,22 +89,19 @@ def lines_of(text: str) -> list[str]:
     return _LINE_END.split(text)
 
 
-def located(place: Place, message: str) -> RecipeError:
-    """Return the error of a mistake at a place: position, message, and the line with a caret."""
-    return RecipeError(f"{place}: {message}{place.excerpt}")
-
-
 @dataclass(frozen=True)
 class Node:
     """A value and its place. Mappings hold, for each key, the key's own place and the node.
 
     clears: a null that stands where another tree has a value. expression: the ``${...}`` that it came from.
+    unknown: a mapping of which not all is known, or nothing, for a mistake that is told elsewhere.
     """
 
     value: bool | int | float | str | list[Node] | dict[str, tuple[Place, Node]] | None
     place: Place
     clears: bool = False
     expression: str = ""
+    unknown: bool = False
 
     def plain(self) -> Json:
         """Return the value without places."""
@@ -110,6 +124,16 @@ class Node:
                 return path[:depth], place, node
         return path, place, node
 
+    @property
+    def certain(self) -> bool:
+        """Whether all that it holds is known."""
+        inside = [node for _, node in self.value.values()] if isinstance(self.value, dict) else self.value
+        return not self.unknown and (not isinstance(inside, list) or all(node.certain for node in inside))
+
+    def knows(self, path: Steps) -> bool:
+        """Whether it is certain what stands at ``path``, or that nothing does."""
+        return not any(self.find(path[:n])[2].unknown for n in range(len(path) + 1))
+
     def place_of(self, path: Steps) -> Place:
         """Return the place of the deepest part of ``path`` that exists (for a key: where the key stands)."""
         return self.find(path)[1]
@@ -117,7 +141,7 @@ class Node:
     def without(self, *keys: str) -> Node:
         """Return a mapping without some keys."""
         assert isinstance(self.value, dict)
-        return Node({key: entry for key, entry in self.value.items() if key not in keys}, self.place)
+        return replace(self, value={key: entry for key, entry in self.value.items() if key not in keys})
 
     def set(self, path: tuple[str, ...], new: Node, *, part: bool = False) -> Node:
         """Return a copy with ``new`` laid over what is at ``path``; missing mappings on the way are made.
@@ -136,10 +160,8 @@ class Node:
             entries = {}
         else:
             remedy = "set the whole list" if isinstance(self.value, list) else "it has nothing inside"
-            raise RecipeError(
-                f"{new.place}: {printable(step)} cannot be set in {shown(self.plain())}, which is written at "
-                f"{self.place}; {remedy}"
-            )
+            written = f"{shown(self.plain())}, which is written at {self.place}"
+            raise Mistake(new.place, f"{printable(step)} cannot be set in {written}; {remedy}")
         known = entries.get(step)
         if part and path == ("use",) and known and known[1].value != new.value:
             entries = {}  # the options were another part's
@@ -147,7 +169,12 @@ class Node:
             entries[step] = (new.place, Node(None, new.place).set(rest, new, part=part) if rest else new)
         else:
             entries[step] = (known[0] if rest else new.place, known[1].set(rest, new, part=part))
-        return Node(entries, self.place)
+        return replace(self, value=entries)
+
+
+def unknown(place: Place) -> Node:
+    """Return what stands for a value that cannot be known, for a mistake that is told."""
+    return Node({}, place, unknown=True)
 
 
 def merged(base: Node, over: Node) -> Node:
@@ -169,14 +196,15 @@ def merged(base: Node, over: Node) -> Node:
         return over
     entries = dict(below)
     for key, (place, node) in over.value.items():
-        entries[key] = (place, merged(entries[key][1], node) if key in entries else node)
-    return Node(entries, over.place)
+        inherited = entries[key][1] if key in entries else unknown(base.place) if base.unknown else None
+        entries[key] = (place, node if inherited is None else merged(inherited, node))
+    return Node(entries, over.place, unknown=base.unknown or over.unknown)
 
 
 def tree_of(value: Json, place: Place, depth: int = 0) -> Node:
     """Return plain values as a tree, all of it at one place."""
     if depth > MAX_DEPTH:
-        raise RecipeError(f"{place}: nested deeper than {MAX_DEPTH} levels")
+        raise Mistake(place, f"nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, dict):
         return Node({str(k): (place, tree_of(child, place, depth + 1)) for k, child in value.items()}, place)
     if isinstance(value, list):
@@ -184,5 +212,5 @@ def tree_of(value: Json, place: Place, depth: int = 0) -> Node:
     if isinstance(value, str):
         check_characters(value, place)
     elif isinstance(value, int) and not MIN_INT <= value <= MAX_INT:
-        raise RecipeError(f"{place}: an integer beyond 64 bits")
+        raise Mistake(place, "an integer beyond 64 bits")
     return Node(value, place)

@@ -31,6 +31,7 @@ LAYERS = [
         "space",
         "tree",
         "files",
+        "mistakes",
         "folders",
         "units",
         "vision",

@@ -9,12 +9,13 @@ import pytest
 
 from genlab.errors import RecipeError
 from genlab.interpolation import interpolated
+from genlab.mistakes import Mistakes
 from genlab.opening import Opened, find_recipe, installed_recipes, open_recipe
 from genlab.overrides import overrides_of, parse_overrides
 from genlab.plugins import installed
 from genlab.resolving import read_resolved
 from genlab.source import read_text
-from genlab.tree import Json, Node, Place, located, merged, tree_of
+from genlab.tree import Json, Mistake, Node, Place, merged, tree_of
 
 SHIPPED = ", ".join(recipe.name for recipe in installed_recipes())  # other plugins may bring more
 BASE = """\
@@ -202,8 +203,13 @@ def test_null_that_takes_nothing_away_is_an_ordinary_mistake() -> None:
 # -- ${...} -----------------------------------------------------------------------------------------------------
 
 
+def replaced(tree: Node, environ: dict[str, str]) -> Node:
+    with Mistakes() as mistakes:
+        return interpolated(tree, mistakes, environ)
+
+
 def plain(text: str, **environ: str) -> Json:
-    return interpolated(read_text(text, "r.yaml"), environ).plain()
+    return replaced(read_text(text, "r.yaml"), environ).plain()
 
 
 @pytest.mark.parametrize(
@@ -236,7 +242,7 @@ def test_an_interpolation_takes_over_value_and_type(value: str, expected: Json) 
         ("${p}", "${q} refers to itself"),
         ("${", "'${': ${ without }; write $${ for the characters themselves"),
         ("a ${n", "'a ${n': ${ without }; write $${ for the characters themselves"),
-        ("${}", "${''}: a key, as in ${train.epochs}, or ${env:NAME,default} is expected"),
+        ("${}", "${}: a key, as in ${train.epochs}, or ${env:NAME,default} is expected"),
         ("${n + 1}", "${n + 1}: a key, as in ${train.epochs}, or ${env:NAME,default} is expected"),
         ("${oc.env:A}", "${oc.env:A}: a key, as in ${train.epochs}, or ${env:NAME,default} is expected"),
         ("${env:NOPE}", "environment variable NOPE is not set; set it or give a default: ${env:NOPE,...}"),
@@ -253,7 +259,7 @@ def test_an_interpolation_that_means_nothing_is_refused_where_it_stands(value: s
     if value != "${p}":  # the others hold whatever v is
         tree = tree.without("p", "q")
     with pytest.raises(RecipeError) as caught:
-        interpolated(tree, {"BIG": "9" * 30, "ESC": "\x1b[31m"})
+        replaced(tree, {"BIG": "9" * 30, "ESC": "\x1b[31m"})
     first, *excerpt = str(caught.value).split("\n")
     assert first.partition(": ")[2] == message
     assert excerpt[1].strip() == "^"
@@ -348,13 +354,13 @@ def test_the_recipe_with_origins_is_a_recipe() -> None:
 
 
 def test_a_caret_stands_below_the_place() -> None:
-    assert str(located(Place("r.yaml", 3, 5, "a: ü 日x: y"), "no")) == "r.yaml:3:5: no\n    a: ü 日x: y\n        ^"
-    wide = located(Place("r.yaml", 1, 4, "日本 x"), "no")
+    assert str(Mistake(Place("r.yaml", 3, 5, "a: ü 日x: y"), "no")) == "r.yaml:3:5: no\n    a: ü 日x: y\n        ^"
+    wide = Mistake(Place("r.yaml", 1, 4, "日本 x"), "no")
     assert str(wide).split("\n")[2] == "    " + " " * 5 + "^"
-    cut = str(located(Place("r.yaml", 1, 501, "x" * 500 + "HERE" + "y" * 500), "no")).split("\n")
+    cut = str(Mistake(Place("r.yaml", 1, 501, "x" * 500 + "HERE" + "y" * 500), "no")).split("\n")
     assert cut[1][cut[2].index("^") :].startswith("HERE")
     assert len(cut[1]) < 110
-    tab = str(located(Place("r.yaml", 1, 3, "a\tb\x1b[31m"), "no")).split("\n")
+    tab = str(Mistake(Place("r.yaml", 1, 3, "a\tb\x1b[31m"), "no")).split("\n")
     assert tab[1:] == ["    a b [31m", "      ^"]
 
 

@@ -1,0 +1,242 @@
+"""Several mistakes are told at once, of whatever stage each is, and none that comes only of another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from genlab.errors import RecipeError
+from genlab.opening import open_recipe
+from genlab.overrides import overrides_of, parse_overrides
+
+GOOD = """\
+name: bars
+data: {use: bars, size: 4, examples: 200}
+latent: 2
+encoder: {use: mlp, hidden: [16]}
+decoder: {use: mlp, hidden: [16]}
+likelihood: bernoulli
+train: {epochs: 2, batch_size: 32}
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("base.yaml").write_text(GOOD)
+
+
+def said(text: str, *overrides: str) -> list[str]:
+    """What is said of a recipe, a line for each mistake; each line with its excerpt is checked to have a caret."""
+    Path("r.yaml").write_text(text)
+    with pytest.raises(RecipeError) as caught:
+        open_recipe("r.yaml", parse_overrides(overrides))
+    lines = str(caught.value).split("\n")
+    carets = [line for line in lines if line.startswith("    ") and line.strip() == "^"]
+    assert len(carets) == len([line for line in lines if line.startswith("    ")]) / 2
+    return [line for line in lines if not line.startswith("    ")]
+
+
+def starts(found: list[str], *expected: str) -> bool:
+    """Whether there is one line for each beginning, in this order, and no other."""
+    return len(found) == len(expected) and all(map(str.startswith, found, expected))
+
+
+# -- ${...} -----------------------------------------------------------------------------------------------------
+
+
+def test_every_reference_that_means_nothing_is_told_and_every_other_mistake_too() -> None:
+    text = (
+        GOOD.replace("latent: 2", 'latent: "${env:NOPE1}"')
+        .replace("decoder: {use: mlp, hidden: [16]}", 'decoder: {use: mlp, hidden: "${nope.two}"}')
+        .replace("{epochs: 2, batch_size: 32}", "{epochs: 0, batch_size: -1}")
+    )
+    found = said(text)
+    assert starts(
+        found,
+        "r.yaml:3:9: environment variable NOPE1 is not set",
+        "r.yaml:5:29: ${nope.two}: no such key is written",
+        "r.yaml:7:9: train.epochs: 0 given",
+        "r.yaml:7:20: train.batch_size: -1 given",
+    ), found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD.replace("{use: bars, size: 4, examples: 200}", "${nope}"),
+        GOOD.replace("{use: mlp, hidden: [16]}\ndec", "{use: '${nope}', hidden: x}\ndec"),
+        GOOD.replace("[16]}\ndec", "[16, '${nope}']}\ndec"),
+        GOOD.replace("{epochs: 2, batch_size: 32}", "'${nope}'"),
+        GOOD.replace("{epochs: 2, batch_size: 32}", "{deterministic: true, runner: '${nope}'}"),
+        GOOD.replace("{epochs: 2, batch_size: 32}", "{max_time: '${nope}m'}"),
+        GOOD + "optimizer: ${nope}\n",
+        GOOD + "optimizer: {use: adam, betas: ['${nope}']}\n",
+        GOOD + "trackers: ${nope}\n",
+        GOOD + "trackers: ['${nope}']\n",
+    ],
+)
+def test_a_reference_that_means_nothing_is_no_second_mistake(text: str) -> None:
+    (found,) = said(text)
+    assert "${nope}: no such key is written" in found
+
+
+def test_what_refers_to_a_mistake_is_none_itself() -> None:
+    text = (
+        GOOD.replace("latent: 2", "latent: ${env:NOPE1}") + 'description: "${latent} ${seed}"\nseed: ${latent}\n'
+    )
+    (found,) = said(text)
+    assert found.startswith("r.yaml:3:9: environment variable NOPE1 is not set")
+
+
+def test_each_of_several_references_in_one_text_is_told() -> None:
+    found = said(GOOD + 'description: "${a} ${latent} ${data} ${env:NOPE1}"\n')
+    assert starts(
+        found,
+        "r.yaml:8:14: ${a}: no such key",
+        "r.yaml:8:14: '${a} ${latent} ${data} ${env:NOPE1}': {use: 'bars', size: 4, examples: 200} cannot",
+        "r.yaml:8:14: environment variable NOPE1 is not set",
+    ), found
+
+
+def test_each_circle_is_told_once() -> None:
+    found = said(GOOD + "optimizer: {use: adam, lr: '${optimizer.eps}', eps: '${optimizer.lr}'}\nseed: ${seed}\n")
+    assert starts(found, "r.yaml:8:28: ${optimizer.eps} refers to itself", "r.yaml:9:7: ${seed} refers to itself")
+
+
+# -- extends ----------------------------------------------------------------------------------------------------
+
+
+def test_every_base_that_cannot_be_read_is_told_and_what_is_wrong_whatever_they_hold() -> None:
+    found = said("extends: [nope1.yaml, nope2.yaml]\nlatent: -1\nfoo: 2\ntrain: {epoch: 3, epochs: 0}\n")
+    assert starts(
+        found,
+        "r.yaml:1:11: extends: nope1.yaml: no such file",
+        "r.yaml:1:23: extends: nope2.yaml: no such file",
+        "r.yaml:2:1: latent: -1 given",
+        "r.yaml:3:1: foo: unknown option",
+        "r.yaml:4:9: train.epoch: unknown option",
+        "r.yaml:4:19: train.epochs: 0 given",
+    ), found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "encoder: {hidden: x}\n",  # of which part?
+        "encoder: {use: mlp}\ntrain: {epochs: null}\nseed: null\nschedule: null\n",
+        "latent: ${data.size}\ntrain: {epochs: '${train.batch_size}'}\n",
+        "optimizer: {width: 3}\n",
+    ],
+)
+def test_what_a_base_that_cannot_be_read_may_hold_is_not_missed(text: str) -> None:
+    found = said(f"extends: nope.yaml\n{text}")
+    assert starts(found, "r.yaml:1:10: extends: nope.yaml: no such file"), found
+
+
+def test_every_entry_that_is_no_recipe_is_told() -> None:
+    found = said("extends: [base.yaml, 3, {a: 1}, 'https://x.y/z.yaml']\nlatent: x\n")
+    assert starts(
+        found,
+        "r.yaml:1:22: extends: 3 given",
+        "r.yaml:1:25: extends: {a: 1} given",
+        "r.yaml:1:33: extends: 'https://x.y/z.yaml': nothing is fetched",
+        "r.yaml:2:1: latent: 'x' given",
+    ), found
+
+
+def test_mistakes_in_several_bases_are_told_each_in_its_file() -> None:
+    Path("a.yaml").write_text("latent: [2\n")
+    Path("b.yaml").write_text("extends: nope.yaml\nseed: !!int 3\ntrain: {epochs: 0}\n")
+    Path("c.yaml").write_text("- 1\n")
+    found = said("extends: [a.yaml, b.yaml, c.yaml, base.yaml]\nname: 3\n")
+    assert starts(
+        found,
+        "a.yaml:1:9: not YAML",
+        "b.yaml:1:10: extends: nope.yaml: no such file",
+        "b.yaml:2:7: tag tag:yaml.org,2002:int is not allowed",
+        "c.yaml:1:1: the recipe is not a mapping",
+        "r.yaml:2:1: name: 3 given",
+    ), found
+
+
+# -- the text ---------------------------------------------------------------------------------------------------
+
+
+def test_all_that_the_text_shows_is_told_and_what_is_wrong_besides() -> None:
+    text = GOOD.replace("latent: 2", "latent: 2\nlatent: 3").replace("bernoulli", "!odd bernoulli")
+    text = text.replace("{epochs: 2, batch_size: 32}", "{epochs: *none, batch_size: -1, [1]: 2, eval: '\\0'}")
+    found = said(text + 'seed: 99999999999999999999\ndescription: "\\0"\nprior: nromal\n')
+    assert starts(
+        found,
+        "r.yaml:4:1: key 'latent' appears twice; first at r.yaml:3:1",
+        "r.yaml:7:13: tag !odd is not allowed",
+        "r.yaml:8:17: alias *none has no finished value",
+        "r.yaml:8:24: train.batch_size: -1 given",
+        "r.yaml:8:40: a key must be a word",
+        "r.yaml:8:48: train.eval: unknown option",
+        "r.yaml:9:7: '99999999999999999999': an integer beyond 64 bits",
+        "r.yaml:10:14: character U+0000 is not allowed",
+        "r.yaml:11:1: prior: unknown prior 'nromal'",
+    ), found
+
+
+@pytest.mark.parametrize(
+    "end", ["seed: [1\n", "seed: 1\n  latent: 3\n", "---\nx: 1\n", "seed: " + "[" * 50 + "\n"]
+)
+def test_what_was_found_before_the_reading_stops_is_told(end: str) -> None:
+    found = said(f"name: !x y\nname: z\n{end}")
+    places = [line.split(":")[1] for line in found if "required, but not given" not in line]
+    assert places in (["1", "2", "3"], ["1", "2", "4"])
+
+
+def test_what_a_tag_hides_is_not_missed() -> None:
+    assert len(said(GOOD.replace("{use: mlp, hidden: [16]}", "!include encoder.yaml"))) == 2
+    (found,) = said("!recipe\n" + "".join(GOOD.splitlines(keepends=True)[1:]))
+    assert found.startswith("r.yaml:1:1: tag !recipe")
+    assert len(said(GOOD.replace("{use: mlp, hidden: [16]}", "!odd {hidden: x}", 1))) == 1
+    assert len(said("base: !x {a: 1}\n" + GOOD, "base.b=2")) == 2
+
+
+# -- overrides --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        (("latent=[", "seed=}", "name={a"), ("override 'latent=[': not YAML", "override 'name={a': not YAML",
+         "override 'seed=}': not YAML")),
+        (("latent=3", "latent=4", "seed=1", "seed=2"), ("override 'latent=4': latent is set twice",
+         "override 'seed=2': seed is set twice")),
+        (("a..b=1", "latent=!x 2", "seed={a: 1, a: 2}"), ("override 'a..b=1': key=value is expected",
+         "override 'latent=!x 2': tag !x is not allowed", "override 'seed={a: 1, a: 2}': key 'a' appears twice")),
+    ],
+)  # fmt: skip
+def test_every_override_that_cannot_be_read_is_told(tokens: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    found = said(GOOD, *tokens)
+    assert starts(found, *expected), found
+
+
+def test_every_override_that_cannot_be_laid_over_is_told_and_what_is_wrong_besides() -> None:
+    found = said(
+        GOOD.replace("epochs: 2", "epochs: 0"),
+        "extends=base.yaml", "latent.size=3", "encoder.hidden=[8]", "encoder=mlp", "train.batch_size=-1",
+    )  # fmt: skip
+    assert starts(
+        found,
+        "override 'encoder=mlp': it would undo",
+        "override 'extends=base.yaml': extends is read from files only",
+        "override 'latent.size=3': size cannot be set in 2",
+        "override 'train.batch_size=-1': train.batch_size: -1 given",
+        "r.yaml:7:9: train.epochs: 0 given",
+    ), found
+
+
+def test_every_value_from_python_that_a_recipe_cannot_hold_is_told() -> None:
+    with pytest.raises(RecipeError) as caught:
+        overrides_of({"latent": object(), "a..b": 1, "name": "x\0"})
+    assert [line.partition(": ")[0] for line in str(caught.value).split("\n")] == [
+        "override 'a..b'", "override latent", "override name='x\\x00'"
+    ]  # fmt: skip
