@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ import torch
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from genlab.contract import decoder_out_shape
+from genlab.contract import Faults, decoder_out_shape
 from genlab.errors import GenlabError, PartError
 from genlab.interfaces import DataSource, Decoder, Encoder, Likelihood, Objective, Prior, Schedule, Search, Tracker
 from genlab.model import LatentModel
@@ -61,11 +62,19 @@ def parameter_counts(recipe: Recipe, x_shape: tuple[int, ...], registry: Registr
 def _model_parts(
     recipe: Recipe, x_shape: tuple[int, ...], registry: Registry
 ) -> tuple[Encoder, Decoder, Prior, Likelihood]:
-    likelihood = cast(Likelihood, build_part("likelihood", recipe.likelihood, (x_shape,), registry))
-    prior = cast(Prior, build_part("prior", recipe.prior, (recipe.latent,), registry))
-    encoder = cast(Encoder, build_part("encoder", recipe.encoder, (x_shape, recipe.latent), registry))
-    out_shape = decoder_out_shape(likelihood, x_shape)
-    decoder = cast(Decoder, build_part("decoder", recipe.decoder, (recipe.latent, out_shape), registry))
+    """Build each part, or raise ``PartErrors`` that names every one that cannot be built."""
+
+    def built(kind: str, *given: Any) -> Any:
+        with faults.collecting():
+            return build_part(kind, recipe.part(kind), given, registry)
+
+    with Faults() as faults:
+        likelihood = built("likelihood", x_shape)
+        prior = built("prior", recipe.latent)
+        encoder = built("encoder", x_shape, recipe.latent)
+        asked = registry.get("likelihood", recipe.likelihood.use).cls if likelihood is None else likelihood
+        with faults.collecting() if likelihood is asked else suppress(PartError):
+            decoder = built("decoder", recipe.latent, decoder_out_shape(asked, x_shape))
     return encoder, decoder, prior, likelihood
 
 

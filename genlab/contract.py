@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, kl_divergence
 
-from genlab.errors import GenlabError, PartError
+from genlab.errors import GenlabError, PartError, PartErrors, Several
 from genlab.interfaces import Likelihood, Terms
+from genlab.mistakes import Collected
 from genlab.seeds import seeded
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def check_fit(model: LatentModel) -> bool:
     """Check shapes between the parts; return whether KL(q || prior) has a closed form.
 
     Random state and training mode are left as they were. Raises ``PartError`` naming the two parts that
-    disagree.
+    disagree, and ``PartErrors`` where several do.
     """
     training = model.training
     model.eval()
@@ -48,53 +49,109 @@ def check_fit(model: LatentModel) -> bool:
         model.train(training)
 
 
-def check_pass(model: LatentModel, x: Tensor) -> bool:
-    """Check one pass of x ``(B, *x_shape)`` in the model's present mode, as ``check_fit`` does."""
-    encoder, decoder = f"encoder {_name(model.encoder)}", f"decoder {_name(model.decoder)}"
-    prior_name, likelihood = f"prior {_name(model.prior)}", f"likelihood {_name(model.likelihood)}"
-    latent = f"the recipe's latent size is {model.latent}"
-    batch = len(x)
+class Faults(Collected[GenlabError]):
+    """What is wrong with the parts of a model so far."""
 
+    def __init__(self) -> None:
+        super().__init__(GenlabError)
+
+    def add(self, error: GenlabError) -> None:
+        """Remember an error, or each of several."""
+        for one in error.errors if isinstance(error, Several) else [error]:
+            super().add(one)
+
+    def together(self) -> GenlabError:
+        """Return the error that has them all."""
+        errors = list(self.found.values())
+        return PartErrors("\n".join(map(str, errors)), errors)
+
+
+def check_pass(model: LatentModel, x: Tensor) -> bool:
+    """Check one pass of x ``(B, *x_shape)`` in the model's present mode, as ``check_fit`` does.
+
+    Where a part returns something wrong, the next one is given zeros of the shape that it was promised.
+    """
+    analytic = True
+    with Faults() as faults:
+        q = prior = None
+        z = torch.zeros(len(x), model.latent, device=x.device)
+        h = torch.zeros(len(x), *decoder_out_shape(model.likelihood, model.x_shape), device=x.device)
+        with faults.collecting():
+            q, z = _posterior(model, x)
+        with faults.collecting():
+            prior = _prior(model)
+        source = "made up"
+        with faults.collecting():
+            h = _output(model, z, h.shape)
+            source = f"from decoder {_name(model.decoder)}"
+        with faults.collecting():
+            _check_likelihood(model, h, source)
+        if q is not None and prior is not None:
+            analytic = _check_kl(model, q, prior)
+    return analytic
+
+
+def _posterior(model: LatentModel, x: Tensor) -> tuple[Distribution, Tensor]:
+    """Return q(z|x) and a sample of it, checked."""
+    encoder = f"encoder {_name(model.encoder)}"
     with blamed(encoder, f"x of shape {tuple(x.shape)}", "encoder"):
         q = model.encoder(x)
-    _expect(q, encoder, (batch,), (model.latent,), latent)
+    _expect(q, encoder, (len(x),), (model.latent,), f"the recipe's latent size is {model.latent}")
     if not q.has_rsample:
         raise PartError(
             f"{encoder} returns {_name(q)}, which has no rsample; gradients could not reach its parameters: "
             "return one that has, genlab.diagonal_normal(mean, log_var) for example",
             "encoder",
         )
-
-    with blamed(prior_name, "nothing", "prior"):
-        prior = model.prior()
-    _expect(prior, prior_name, (), (model.latent,), latent)
-
     with blamed(f"the {_name(q)} of {encoder}", "rsample()", "encoder"):
-        z = q.rsample()
+        return q, q.rsample()
+
+
+def _prior(model: LatentModel) -> Distribution:
+    """Return p(z), checked."""
+    who = f"prior {_name(model.prior)}"
+    with blamed(who, "nothing", "prior"):
+        prior = model.prior()
+    _expect(prior, who, (), (model.latent,), f"the recipe's latent size is {model.latent}")
+    return prior
+
+
+def _output(model: LatentModel, z: Tensor, wanted: tuple[int, ...]) -> Tensor:
+    """Return the decoder's h at z ``(B, Z)``, checked to have the shape that the likelihood needs."""
+    decoder = f"decoder {_name(model.decoder)}"
     with blamed(decoder, f"z of shape {tuple(z.shape)}", "decoder"):
         h = model.decoder(z)
     if not isinstance(h, Tensor):
         raise PartError(f"{decoder} returns {_name(h)}; a tensor is expected", "decoder")
-    wanted = (batch, *decoder_out_shape(model.likelihood, model.x_shape))
-    if tuple(h.shape) != wanted:
+    if tuple(h.shape) != tuple(wanted):
         raise PartError(
-            f"{decoder} returns shape {tuple(h.shape)}, but {likelihood} needs {wanted} "
-            f"({model.likelihood.params} per element of x {model.x_shape}); the decoder is told so, as "
-            f"out_shape {wanted[1:]}",
+            f"{decoder} returns shape {tuple(h.shape)}, but likelihood {_name(model.likelihood)} needs "
+            f"{tuple(wanted)} ({model.likelihood.params} per element of x {model.x_shape}); the decoder is told "
+            f"so, as out_shape {tuple(wanted[1:])}",
             "decoder",
         )
-    with blamed(likelihood, f"h of shape {tuple(h.shape)} from {decoder}", "likelihood"):
-        p = model.likelihood(h.float())
-    _expect(p, likelihood, (batch,), model.x_shape, f"the data's x_shape is {model.x_shape}")
+    return h
 
-    between = f"KL(q || prior) of {encoder} and {prior_name}"
+
+def _check_likelihood(model: LatentModel, h: Tensor, source: str) -> None:
+    """Check p(x|z) at h ``(B, *out_shape)``; ``source``: what the message says of it."""
+    likelihood = f"likelihood {_name(model.likelihood)}"
+    with blamed(likelihood, f"h of shape {tuple(h.shape)} {source}", "likelihood"):
+        p = model.likelihood(h.float())
+    _expect(p, likelihood, (len(h),), model.x_shape, f"the data's x_shape is {model.x_shape}")
+
+
+def _check_kl(model: LatentModel, q: Distribution, prior: Distribution) -> bool:
+    """Return whether KL(q || prior) has a closed form, checked."""
+    between = f"KL(q || prior) of encoder {_name(model.encoder)} and prior {_name(model.prior)}"
+    batch = tuple(q.batch_shape)
     with blamed(between, f"{_name(q)} and {_name(prior)}"):
         try:
             kl = kl_divergence(q, prior)
         except NotImplementedError:
             return False
-    if tuple(kl.shape) != (batch,):
-        raise PartError(f"{between} has shape {tuple(kl.shape)}; {(batch,)}, one number per example, is expected")
+    if tuple(kl.shape) != batch:
+        raise PartError(f"{between} has shape {tuple(kl.shape)}; {batch}, one number per example, is expected")
     return True
 
 
@@ -105,7 +162,7 @@ def check_probabilities(model: LatentModel, x: Tensor) -> None:
     """
     encoder, prior = f"encoder {_name(model.encoder)}", f"prior {_name(model.prior)}"
     likelihood = f"likelihood {_name(model.likelihood)}"
-    with torch.no_grad(), seeded(0, model.device):
+    with torch.no_grad(), seeded(0, model.device), Faults() as faults:
         with blamed(encoder, f"x of shape {tuple(x.shape)}", "encoder"):
             q = model.q(x)
             z = q.rsample()
@@ -115,17 +172,16 @@ def check_probabilities(model: LatentModel, x: Tensor) -> None:
             (prior, "prior", "log_prob of z", lambda: model.prior().log_prob(z)),
             (likelihood, "likelihood", "log_prob of x", lambda: p.log_prob(x)),
         ]
-        _float32(encoder, "encoder", z)
+        with faults.collecting():
+            _float32(encoder, "encoder", z)
         for who, kind, what, density in densities:
-            with blamed(who, what, kind):
-                value = density()
-            _float32(who, kind, value)
-            if tuple(value.shape) != (len(x),):
-                raise PartError(
-                    f"{who}: {what} has shape {tuple(value.shape)}; {(len(x),)}, one number per example, "
-                    "is expected",
-                    kind,
-                )
+            with faults.collecting():
+                with blamed(who, what, kind):
+                    value = density()
+                _float32(who, kind, value)
+                if tuple(value.shape) != (len(x),):
+                    said = f"{who}: {what} has shape {tuple(value.shape)}; {(len(x),)}, one number per example"
+                    raise PartError(f"{said}, is expected", kind)
 
 
 def check_objective(objective: Objective, model: LatentModel, x: Tensor) -> Terms:

@@ -7,6 +7,8 @@ Everything else that is raised is a defect of genlab or of a plugin.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class GenlabError(Exception):
     """Base of all errors that a user can mend."""
@@ -31,6 +33,22 @@ class PartError(GenlabError):
     def __init__(self, message: str, kind: str = "") -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class Several(GenlabError):
+    """Several mistakes at once. errors: each of them, wherever it stands in the message."""
+
+    def __init__(self, message: str, errors: Sequence[GenlabError]) -> None:
+        super().__init__(message)
+        self.errors = errors
+
+
+class RecipeErrors(Several, RecipeError):
+    """Several mistakes in a recipe."""
+
+
+class PartErrors(Several, PartError):
+    """Several parts that are to blame, each for itself."""
 
 
 class DataError(GenlabError):

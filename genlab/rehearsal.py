@@ -25,7 +25,7 @@ from genlab.build import (
     build_schedule,
     parameter_counts,
 )  # fmt: skip
-from genlab.contract import BATCH, blamed, check_objective, check_pass, check_probabilities
+from genlab.contract import BATCH, Faults, blamed, check_objective, check_pass, check_probabilities
 from genlab.device import Device, resolve
 from genlab.errors import PartError
 from genlab.exits import answering
@@ -66,19 +66,35 @@ def rehearse(opened: Opened, registry: Registry) -> Rehearsal:
 
 
 def _rehearse(opened: Opened, registry: Registry) -> tuple[int, list[str]]:
-    recipe = opened.recipe
-    device = resolve("cpu")
-    data = build_data(recipe, registry)
-    check_size(recipe, data.x_shape, registry)
-    model = build_model(recipe, data.x_shape, registry)
-    objective = build_objective(recipe, registry)
-    if recipe.train.precision in device.can.precisions:
-        model.precision = resolve_precision(recipe.train.precision, device)
-    with seeded(recipe.seed, device.on):
-        x = fake_batch(model, data, min(BATCH, recipe.train.batch_size))
-        check_monitors(recipe, _evaluated(model, objective, x), opened.tree)
-        _check_schedule(build_schedule(recipe, registry), recipe)
-        warnings = _train(recipe, model, objective, x, registry, device)
+    """Return how many parameters there are and what looks wrong; where a part fails, go on with the others."""
+    recipe, device = opened.recipe, resolve("cpu")
+    model = objective = None
+    warnings: list[str] = []
+    with Faults() as faults, seeded(recipe.seed, device.on):
+        with faults.collecting():
+            objective = build_objective(recipe, registry)
+        with faults.collecting():
+            _check_schedule(build_schedule(recipe, registry), recipe)
+        with faults.collecting():
+            data = build_data(recipe, registry)
+            check_size(recipe, data.x_shape, registry)
+            model = build_model(recipe, data.x_shape, registry)
+            if recipe.train.precision in device.can.precisions:
+                model.precision = resolve_precision(recipe.train.precision, device)
+        if model is not None and objective is not None:
+            x = _drawn(model, min(BATCH, recipe.train.batch_size))
+            with faults.collecting():
+                x = _within(data, x)
+            with faults.collecting():
+                terms = _evaluated(model, objective, x)
+                with faults.collecting():
+                    check_monitors(recipe, terms, opened.tree)
+                warnings = _train(recipe, model, objective, x, registry, device)
+        if faults.found:
+            # The optimizer may not have had its turn. What is wrong with its options is so for any parameter.
+            with faults.collecting():
+                build_optimizer(recipe, [Parameter(torch.zeros(2, 2))], registry, fused=device.can.fused)
+    assert model is not None
     return parameter_count(model), warnings
 
 
@@ -115,18 +131,24 @@ def check_size(recipe: Recipe, x_shape: tuple[int, ...], registry: Registry, *, 
         raise PartError(f"the model would have {shares}; that is too large to be built for a look", largest)
 
 
-@torch.no_grad()
 def fake_batch(model: LatentModel, data: DataSource, examples: int) -> Tensor:
     """Return x ``(examples, *x_shape)`` drawn from the model, within what ``data.prepare`` makes of bytes.
 
     Raises ``PartError`` if the source prepares batches of another shape or type than it says.
     """
-    z = model.prior().sample((examples,))
-    p = model.p(z)
+    return _within(data, _drawn(model, examples))
+
+
+@torch.no_grad()
+def _drawn(model: LatentModel, examples: int) -> Tensor:
+    p = model.p(model.prior().sample((examples,)))
     try:
-        x = p.sample().float()
+        return p.sample().float()
     except NotImplementedError:  # torch does not ask every distribution to have it
-        x = p.mean.float()
+        return p.mean.float()
+
+
+def _within(data: DataSource, x: Tensor) -> Tensor:
     prepared = _prepared(data, x)
     if not prepared.isfinite().all():
         return x

@@ -5,10 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal
 
-from genlab.errors import RecipeError
+from genlab import LatentModel, Objective, Schedule, Terms
+from genlab.errors import GenlabError, PartErrors, RecipeError
 from genlab.opening import open_recipe
 from genlab.overrides import overrides_of, parse_overrides
+from genlab.parts.bars import Bars
+from genlab.parts.decoders import MLPDecoder
+from genlab.parts.encoders import MLPEncoder
+from genlab.parts.likelihoods import BernoulliLikelihood
+from genlab.parts.objectives import ELBO
+from genlab.parts.priors import StandardNormal
+from genlab.plugins import installed
+from genlab.rehearsal import rehearse
 
 GOOD = """\
 name: bars
@@ -240,3 +251,154 @@ def test_every_value_from_python_that_a_recipe_cannot_hold_is_told() -> None:
     assert [line.partition(": ")[0] for line in str(caught.value).split("\n")] == [
         "override 'a..b'", "override latent", "override name='x\\x00'"
     ]  # fmt: skip
+
+
+# -- parts ------------------------------------------------------------------------------------------------------
+
+
+class BoomEncoder(MLPEncoder):
+    def __init__(self, x_shape: tuple[int, ...], latent: int) -> None:
+        raise ValueError("no")
+
+
+class BoomDecoder(MLPDecoder):
+    def __init__(self, latent: int, out_shape: tuple[int, ...]) -> None:
+        raise ValueError("no")
+
+
+class BoomPrior(StandardNormal):
+    def __init__(self, latent: int) -> None:
+        raise ValueError("no")
+
+
+class BoomLikelihood(BernoulliLikelihood):
+    def __init__(self, x_shape: tuple[int, ...]) -> None:
+        raise ValueError("no")
+
+
+class BoomObjective(ELBO):
+    def __init__(self) -> None:
+        raise ValueError("no")
+
+
+class BoomData(Bars):
+    def __init__(self) -> None:
+        raise ValueError("no")
+
+
+class OddEncoder(MLPEncoder):
+    def __init__(self, x_shape: tuple[int, ...], latent: int) -> None:
+        super().__init__(x_shape, 5)
+
+
+class OddDecoder(MLPDecoder):
+    def __init__(self, latent: int, out_shape: tuple[int, ...]) -> None:
+        super().__init__(latent, out_shape)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return super().forward(z).flatten(1)
+
+
+class OddPrior(StandardNormal):
+    def __init__(self, latent: int) -> None:
+        super().__init__(3)
+
+
+class OddLikelihood(BernoulliLikelihood):
+    def forward(self, h: Tensor) -> Distribution:
+        return Independent(Normal(h, 1.0), 2)
+
+
+class OddData(Bars):
+    def prepare(self, x: Tensor) -> Tensor:
+        return x.double()
+
+
+class OddObjective(Objective):
+    def forward(self, model: LatentModel, x: Tensor) -> Terms:
+        return Terms(-model.p(model.q(x).rsample()).log_prob(x))
+
+
+class OddSchedule(Schedule):
+    def factor(self, step: int, steps: int, history: object) -> float:
+        return -1.0
+
+
+@pytest.fixture
+def odd(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = installed().registry
+    monkeypatch.setattr(registry, "_parts", dict(registry._parts))
+    for cls in (BoomEncoder, BoomDecoder, BoomPrior, BoomLikelihood, BoomObjective, BoomData):
+        registry.register("boom", cls, "tests")
+    for odd in (OddEncoder, OddDecoder, OddPrior, OddLikelihood, OddData, OddObjective, OddSchedule):
+        registry.register("odd", odd, "tests")
+
+
+def unfit(*overrides: str, text: str = GOOD) -> list[str]:
+    """What is said of parts that do not work, a line for each."""
+    Path("r.yaml").write_text(text)
+    with pytest.raises(GenlabError) as caught:
+        rehearse(open_recipe("r.yaml", parse_overrides(overrides)), installed().registry)
+    return [line for line in str(caught.value).split("\n") if not line.startswith("    ")]
+
+
+@pytest.mark.usefixtures("odd")
+def test_every_part_that_cannot_be_built_is_named() -> None:
+    sgd = "optimizer={use: sgd, nesterov: true}"
+    found = unfit("encoder=boom", "decoder=boom", "prior=boom", "objective=boom", sgd)
+    assert starts(
+        found,
+        "override 'decoder=boom': decoder 'boom' cannot be built: no",
+        "override 'encoder=boom': encoder 'boom' cannot be built: no",
+        "override 'objective=boom': objective 'boom' cannot be built: no",
+        f"override '{sgd}': optimizer 'sgd' cannot be built: Nesterov",
+        "override 'prior=boom': prior 'boom' cannot be built: no",
+    ), found
+    found = unfit("likelihood=boom", "decoder=boom", "schedule=odd")
+    assert [line.partition(":")[0] for line in found] == [
+        "override 'decoder=boom'", "override 'likelihood=boom'", "override 'schedule=odd'"
+    ]  # fmt: skip
+    found = unfit("data=boom", "objective=boom", "encoder=boom")  # an encoder needs the shape of x
+    assert [line.partition(":")[0] for line in found] == ["override 'data=boom'", "override 'objective=boom'"]
+
+
+@pytest.mark.usefixtures("odd")
+def test_every_part_that_returns_something_wrong_is_named() -> None:
+    found = unfit(
+        text=GOOD.replace("{use: mlp, hidden: [16]}", "odd").replace("bernoulli", "odd") + "prior: odd\n"
+    )
+    assert starts(
+        found,
+        "r.yaml:4:1: encoder OddEncoder returns a distribution of batch shape (2,) and event shape (5,)",
+        "r.yaml:5:1: decoder OddDecoder returns shape (2, 16)",
+        "r.yaml:6:1: likelihood OddLikelihood returns a distribution of batch shape (2, 1) and event shape (4, 4)",
+        "r.yaml:8:1: prior OddPrior returns a distribution of batch shape () and event shape (3,)",
+    ), found
+
+
+@pytest.mark.usefixtures("odd")
+def test_a_part_that_fails_does_not_hide_what_comes_after_the_model() -> None:
+    sgd = "optimizer={use: sgd, nesterov: true}"
+    found = unfit("data=odd", "objective=odd", "schedule=odd", sgd, "encoder=mlp")
+    assert starts(
+        found,
+        "override 'data=odd': data OddData: prepare() turns",
+        "override 'objective=odd': objective OddObjective: loss is of shape (2,)",
+        f"override '{sgd}': optimizer 'sgd' cannot be built: Nesterov",
+        "override 'schedule=odd': schedule 'odd': the factor",
+    ), found
+    found = unfit("train.early_stopping.monitor=val/x", "schedule={use: plateau, monitor: val/y}", sgd)
+    assert starts(
+        found,
+        f"override '{sgd}': optimizer 'sgd' cannot be built: Nesterov",
+        "override 'schedule={use: plateau, monitor: val/y}': schedule.monitor: unknown metric 'val/y'",
+        "override 'train.early_stopping.monitor=val/x': train.early_stopping.monitor: unknown metric 'val/x'",
+    ), found
+
+
+@pytest.mark.usefixtures("odd")
+def test_a_model_made_by_hand_tells_all_that_does_not_fit() -> None:
+    x_shape, parts = (1, 4, 4), (OddEncoder((1, 4, 4), 2), OddDecoder(2, (1, 4, 4)))
+    with pytest.raises(PartErrors) as caught:
+        LatentModel(*parts, OddPrior(2), BernoulliLikelihood(x_shape), x_shape=x_shape, latent=2)
+    assert [getattr(error, "kind", None) for error in caught.value.errors] == ["encoder", "prior", "decoder"]
