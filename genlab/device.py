@@ -12,6 +12,7 @@ from typing import Literal, Protocol, TypeVar
 import torch
 
 from genlab.errors import DeviceError
+from genlab.units import counted
 
 T = TypeVar("T")
 
@@ -115,7 +116,7 @@ class Device:
     def label(self) -> str:
         """The device as people know it, for example ``cpu (AMD EPYC, 2 threads)``."""
         if self.on.type == "cpu":
-            return f"cpu ({_cpu_model()}, {torch.get_num_threads()} threads)"
+            return f"cpu ({_cpu_model()}, {counted(torch.get_num_threads(), 'thread')})"
         if self.on.type == "cuda":
             return f"{self.on} ({torch.cuda.get_device_name(self.on)})"
         return str(self.on)

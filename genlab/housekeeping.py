@@ -93,7 +93,7 @@ def removable(ref: str) -> Path:
             which = f"it is the name of {len(several)} runs; say which: {', '.join(several)}" if several else ""
             raise RunError(f"{ref}: {which or 'no such run; `genlab runs list` lists them'}")
     if path.name in ("", ".."):
-        raise RunError(f"{ref}: give the run directory by its own name")
+        raise RunError(f"{printable(ref)}: give the run directory by its own name")
     if path.is_symlink():
         raise RunError(f"{ref}: a link; to remove the run, give the directory that it leads to: {path.resolve()}")
     path = path.parent.resolve() / path.name

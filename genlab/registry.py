@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, c
 from torch import nn
 from torch.optim import Optimizer
 
+from genlab.docstrings import summary
 from genlab.errors import PluginError
 from genlab.interfaces import (
     DataSource,
@@ -153,7 +154,7 @@ class Part:
     @property
     def summary(self) -> str:
         """The first line of the class's docstring."""
-        return (inspect.getdoc(self.cls) or "").partition("\n")[0]
+        return summary(self.cls)
 
 
 class Registry:

@@ -20,6 +20,11 @@ def _finite(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def counted(number: int, what: str) -> str:
+    """Say how many there are: ``1 run``, ``2 runs``."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 def duration(seconds: float) -> str:
     """Say a time as people do: ``42.0 s``, ``4 min 05 s``, ``2 h 03 min``."""
     if seconds < 60:

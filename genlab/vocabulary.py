@@ -17,11 +17,10 @@ import genlab
 from genlab import folders
 from genlab.entries import entry_points, packaged
 from genlab.selection import selected
-from genlab.wording import Allowed
-from genlab.writing import as_yaml
 
 if TYPE_CHECKING:
     from genlab.registry import Part, Registry
+    from genlab.wording import Allowed
 
 FILE = "completion.json"
 KEPT = 24 * 3600  # seconds, should a plugin under development have changed without a new version
@@ -138,6 +137,8 @@ def _collect() -> Vocabulary:
 
 def _options(part: Part, registry: Registry) -> dict[str, Key]:
     """Return the options of a part; one that is a part itself has the names of its kind."""
+    from genlab.wording import Allowed
+
     allowed = Allowed.by(part.options)
     return {
         name: Key(
@@ -155,6 +156,7 @@ def _fields(model: type[Any], prefix: str, registry: Registry) -> dict[str, Key]
     from pydantic import BaseModel
 
     from genlab.recipe import PartSpec
+    from genlab.wording import Allowed
 
     found: dict[str, Key] = {}
     allowed = Allowed.by(model)
@@ -172,6 +174,8 @@ def _fields(model: type[Any], prefix: str, registry: Registry) -> dict[str, Key]
 
 
 def _members(allowed: Allowed, name: str) -> tuple[str, ...]:
+    from genlab.writing import as_yaml
+
     return tuple(map(as_yaml, allowed.at((name,)).members))
 
 

@@ -101,8 +101,9 @@ def test_a_sweep_with_a_single_trial_is_shown_as_a_sweep(runs: Path, capsys: Cap
     made_up(sweep / "trials" / "000", "the-trial")
     (sweep / "sweep.json").write_text("{}")
     out = called(["runs", "list"], capsys)
-    (line,) = [line for line in out.splitlines() if sweep.name in line and "runs," not in line]
+    (line,) = [line for line in out.splitlines() if sweep.name in line]
     assert "1/1 trial " in line
+    assert "\n1 run, " in out
     assert "the-trial" not in out
     assert "the-trial" in called(["runs", "list", "--all"], capsys)
 
@@ -241,7 +242,7 @@ def _from_inside(runs: Path) -> str:
         ("/", "by its own name"),
         (".", "by its own name"),
         ("..", "by its own name"),
-        ("", "by its own name"),
+        ("", "error: '': give the run directory by its own name"),
         ("runs", "below it are runs"),
         ("runs/made_up", "below it are runs"),
         ("runs/made_up/a/model", "neither a run nor a sweep"),

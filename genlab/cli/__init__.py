@@ -40,7 +40,6 @@ from genlab.entries import damaged
 from genlab.errors import GenlabError
 from genlab.exits import answering
 from genlab.selection import select, select_none
-from genlab.wording import escaped
 
 EPILOG = """\b
 `genlab COMMAND --help` shows an example of each. --debug, anywhere, shows the
@@ -130,12 +129,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.stdout.flush()  # here, where a full disk can be told
         sys.exit(code or 0)
     except UsageError as error:
-        typer.echo(usage(error, given), err=True)
+        _complain(usage(error, given))
         sys.exit(2)
     except GenlabError as error:
         if debug:
             raise
-        typer.echo(escaped(f"error: {error}"), err=True)
+        _complain(f"error: {error}")
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted", err=True)
@@ -163,6 +162,12 @@ def _in_front(arguments: Sequence[str]) -> list[str]:
     return [*anywhere[:1], *(a for a in arguments if a not in ("--debug", "--no-plugins"))]
 
 
+def _complain(message: str) -> None:
+    from genlab.wording import escaped
+
+    typer.echo(escaped(message), err=True)
+
+
 def usage(error: Exception, given: Sequence[str]) -> str:
     """Say in one line what is wrong with the command line ``given``; typer's own message has four."""
     said: str = error.format_message()  # type: ignore[attr-defined]
@@ -179,7 +184,7 @@ def usage(error: Exception, given: Sequence[str]) -> str:
     if files := [word for word in given if word.startswith("-") and exists(word)]:
         said += f"; for the file write ./{files[0]}"
     command = context.command_path if context else _command_path(given)
-    return escaped(f"error: {said}{'' if said.endswith('?') else ';'} see {command} --help")
+    return f"error: {said}{'' if said.endswith('?') else ';'} see {command} --help"
 
 
 def _command_path(given: Sequence[str]) -> str:

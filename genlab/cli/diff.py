@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import re
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,7 @@ import typer
 
 from genlab.cli import completion
 from genlab.cli.arguments import AsJson, PluginFiles, split_plain
-from genlab.wording import printable
+from genlab.units import as_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,11 +37,12 @@ def command(
     """
     from genlab.cli.display import console
     from genlab.difference import differences, resolved
+    from genlab.wording import printable
 
     a, b = (resolved(ref) for ref in split_plain(recipes, "recipes", 2))
     found = differences(a, b)
     if json:
-        typer.echo(json_module.dumps(_as_json(a, b, found), ensure_ascii=False))
+        typer.echo(as_json(_plain(a, b, found)))
     elif not found:
         typer.echo("no difference")
     else:
@@ -57,6 +57,7 @@ def _table(a: Resolved, b: Resolved, found: list[Difference]) -> Table:
     from rich.text import Text
 
     from genlab.difference import ABSENT, said
+    from genlab.wording import printable
 
     def cell(value: Value) -> Text:
         return Text(said(value), style="dim" if value is ABSENT else "")
@@ -85,7 +86,7 @@ def _short(origin: str, what: str) -> str:
     return re.sub(r"^[^ ]*/(?=[^/ ]+:\d)", "", origin)
 
 
-def _as_json(a: Resolved, b: Resolved, found: list[Difference]) -> dict[str, object]:
+def _plain(a: Resolved, b: Resolved, found: list[Difference]) -> dict[str, object]:
     """Return the differences for programs; a side that lacks a key has no ``value`` there."""
     from genlab.difference import ABSENT
 

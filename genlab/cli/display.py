@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ from genlab.folders import from_here
 from genlab.runs import record_json, timing_json
 from genlab.selection import selected
 from genlab.train.callbacks import Callback, Plan, Record
-from genlab.units import duration
+from genlab.units import as_json, counted, duration
 from genlab.wording import printable
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ class JsonDisplay(QuietDisplay):
 
     def on_evaluation(self, record: Record, state: TrainState) -> None:
         """Print the evaluation as JSON."""
-        typer.echo(json.dumps(record_json(record) | timing_json(record)))
+        typer.echo(as_json(record_json(record) | timing_json(record)))
 
     def conclude(self, run: Run) -> None:
         """Print nothing: the lines are all there is. The run directory goes to standard error."""
@@ -122,8 +121,8 @@ class PlainDisplay(QuietDisplay):
         out = self.console.print
         out()
         outcome = run.status if run.ended == run.status else f"{run.status}: {run.ended}"
-        epochs = run.records[-1].epoch
-        done = f"{epochs} epoch{'s' if epochs > 1 else ''}, {run.records[-1].step:,} steps"
+        last_record = run.records[-1]
+        done = f"{counted(last_record.epoch, 'epoch')}, {counted(last_record.step, 'step')}"
         out(f"{outcome} after {done}, {duration(run.seconds)}, {speed:,.0f} images/s")
         out(f"best val/loss {best:.3f} after epoch {run.epoch}, last {last:.3f}")
         if run.active_units < run.recipe.latent:

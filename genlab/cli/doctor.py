@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from dataclasses import asdict
 
 import typer
@@ -22,6 +21,7 @@ def command(context: typer.Context, json: AsJson = False) -> None:
     from genlab.cli.tables import listing
     from genlab.entries import damaged
     from genlab.health import Finding, examine
+    from genlab.units import as_json, counted
 
     remedy = "`genlab plugins doctor` shows where"
     findings = examine()
@@ -36,7 +36,7 @@ def command(context: typer.Context, json: AsJson = False) -> None:
         ]
     counts = {level: sum(f.level == level for f in findings) for level in ("problem", "warning")}
     if json:
-        typer.echo(json_module.dumps([asdict(finding) for finding in findings]))
+        typer.echo(as_json([asdict(finding) for finding in findings]))
     else:
         rows: list[tuple[str, ...]] = []
         for finding in findings:
@@ -44,7 +44,7 @@ def command(context: typer.Context, json: AsJson = False) -> None:
             if finding.remedy:
                 rows.append(("", "", f"-> {finding.remedy}"))
         typer.echo(listing(("", "what", "found"), rows))
-        said = [f"{count} {level}{'s' if count != 1 else ''}" for level, count in counts.items() if count]
+        said = [counted(count, level) for level, count in counts.items() if count]
         typer.echo(f"\n{', '.join(said) or 'nothing is wrong'}")
     if counts["problem"]:
         raise typer.Exit(1)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json as json_module
-
 import typer
 
 from genlab.cli.arguments import AsJson, Device, PluginFiles, RefAndOverrides, split_overrides
+from genlab.units import as_json
 
 
 def command(
@@ -33,7 +32,7 @@ def command(
     metrics = {f"test/{key}": value for key, value in means.items()}
     active = active_units(subject.model.encode(subject.data.prepare(test.x)))
     if json:
-        typer.echo(json_module.dumps({**metrics, "test/active_units": active, "examples": len(test)}))
+        typer.echo(as_json({**metrics, "test/active_units": active, "examples": len(test)}))
         return
     for key, value in metrics.items():
         typer.echo(f"{key:<10} {value:9.3f} nats")

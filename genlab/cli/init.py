@@ -89,7 +89,7 @@ def _ask_part(kind: str, default: str, registry: Registry) -> str:
     width = max(map(len, registry.names(kind)))
     typer.echo(f"\n{kind}:")
     for part in parts:
-        typer.echo(f"  {registry.use_of(part):{width}}  {part.summary.replace('``', '`')}")
+        typer.echo(f"  {registry.use_of(part):{width}}  {part.summary}")
     while True:
         choice: str = typer.prompt(kind, default=default)
         try:

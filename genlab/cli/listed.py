@@ -14,7 +14,7 @@ from genlab.digest import Digest, instant
 from genlab.folders import from_here
 from genlab.housekeeping import Listed, size
 from genlab.runs import RunDirectory, sweep_of, trials_of
-from genlab.units import bytes_said, duration
+from genlab.units import bytes_said, counted, duration
 from genlab.wording import printable
 
 
@@ -38,7 +38,8 @@ def show_list(runs: Sequence[Listed], *, every: bool) -> None:
     out.print(table(fitting(without_empty(columns), out.width)))
     out.print()
     total = bytes_said(sum(one.bytes for one in runs))
-    out.print(f"{len(runs)} runs, {total}, in {', '.join(map(from_here, _roots(runs)))}")
+    roots = ", ".join(printable(from_here(root)) for root in _roots(runs))
+    out.print(f"{counted(len(runs), 'run')}, {total}, in {roots}")
 
 
 def list_as_json(runs: Sequence[Listed]) -> list[dict[str, object]]:
@@ -71,7 +72,9 @@ def show_one(run: Digest) -> None:
         "started": _time(run.started) + (f" UTC, ended {_time(run.finished)}" if run.finished else " UTC"),
         "time": "" if run.seconds is None else f"{duration(run.seconds)}{_speed(run)}",
         "epochs": f"{run.epochs} of {run.planned}, {run.steps:,} steps" if run.planned else "",
-        "device": f"{made.device}, {made.threads} threads, {made.precision}, runner {made.runner}" if made else "",
+        "device": f"{made.device}, {counted(made.threads, 'thread')}, {made.precision}, runner {made.runner}"
+        if made
+        else "",
         "made with": ", ".join(f"{name} {version}" for name, version in versions.items() if version),
         "plugins": ", ".join(f"{n} {v}" for n, v in (made.plugins if made else {}).items() if n != "genlab"),
         "parameters": "" if run.parameters is None else f"{run.parameters:,}",
@@ -159,7 +162,7 @@ def _status(row: _Row) -> str:
     if not row.sweep:
         return states[0]
     planned = max(len(states), trials_of(row.folder) or 0)
-    return f"{states.count('completed')}/{planned} trial{'s' * (planned != 1)}"
+    return f"{states.count('completed')}/{counted(planned, 'trial')}"
 
 
 def _lowest(row: _Row) -> Listed:
@@ -199,9 +202,7 @@ def _files(folder: Path) -> list[tuple[str, str]]:
         if path.is_dir() and not path.is_symlink():
             count = sum(1 for inside in path.rglob("*") if inside.is_file())
             if count:
-                found.append(
-                    (f"{printable(path.name)}/ ({count} file{'s' * (count != 1)})", bytes_said(size(path)))
-                )
+                found.append((f"{printable(path.name)}/ ({counted(count, 'file')})", bytes_said(size(path))))
         else:
             found.append((printable(path.name), bytes_said(path.lstat().st_size)))
     return found

@@ -15,6 +15,7 @@ import typer
 
 from genlab.cli import completion
 from genlab.cli.arguments import AsJson, PluginFiles
+from genlab.units import as_json, counted
 
 if TYPE_CHECKING:
     from genlab.catalogue import Entry
@@ -39,7 +40,7 @@ def list_plugins(json: AsJson = False, plugin: PluginFiles = None) -> None:
 
     entries = catalogue()
     if json:
-        typer.echo(json_module.dumps([asdict(entry) for entry in entries]))
+        typer.echo(as_json([asdict(entry) for entry in entries]))
     else:
         for entry in entries:
             typer.echo(_line(entry))
@@ -72,7 +73,7 @@ def inspect(
 
     found = inspected(name, examined())
     if json:
-        typer.echo(json_module.dumps(asdict(found)))
+        typer.echo(as_json(asdict(found)))
     elif schema:
         schemas = {f"{part.kind}.{part.use}": part.schema for part in found.parts}
         typer.echo(json_module.dumps(schemas, indent=2))
@@ -124,7 +125,7 @@ def doctor(context: typer.Context, plugin: PluginFiles = None) -> None:
     for without in broken:
         typer.echo(f"\n{without.distribution}: {without.cause}\n")
         typer.echo(without.traceback)
-    counts = f"{len(plugins.distributions)} plugins loaded, {len(plugins.failures)} failed"
+    counts = f"{counted(len(plugins.distributions), 'plugin')} loaded, {len(plugins.failures)} failed"
     typer.echo(counts + (f", {len(broken)} could not add commands" if broken else ""))
     if plugins.failures or broken:
         raise typer.Exit(1)
@@ -162,7 +163,7 @@ def _described(found: Inspected) -> Iterator[str]:
     for failure in found.failures:
         yield f"  could not be loaded: {failure.cause}; see `genlab plugins doctor`"
     for part in found.parts:
-        yield f"\n{part.kind} {part.use}: {part.summary.replace('``', '`') or part.cls}"
+        yield f"\n{part.kind} {part.use}: {part.summary or part.cls}"
         yield from _options(part)
 
 
@@ -178,7 +179,7 @@ def _options(part: Brought) -> Iterator[str]:
             option.name,
             "required" if option.required else shown(option.default),
             option.allowed,
-            option.meaning.replace("``", "`"),
+            option.meaning,
         )
         for option in part.options
     ]

@@ -118,7 +118,7 @@ def rm(
     from genlab.errors import GenlabError, RunError
     from genlab.housekeeping import removable, remove, runs_in, size
     from genlab.runs import is_sweep
-    from genlab.units import bytes_said
+    from genlab.units import bytes_said, counted
     from genlab.wording import printable
 
     paths: dict[Path, int] = {}
@@ -133,9 +133,9 @@ def rm(
         raise RunError("\n".join([*refused, "nothing was removed"]))
     counts = {path: len(runs_in(path)) for path in paths}
     for path, taken in paths.items():
-        whole = f"  a sweep, {_runs(counts[path])}" if is_sweep(path) else ""
+        whole = f"  a sweep, {counted(counts[path], 'run')}" if is_sweep(path) else ""
         typer.echo(f"{printable(str(path))}  {bytes_said(taken)}{whole}")
-    total = _runs(sum(counts.values()))
+    total = counted(sum(counts.values()), "run")
     _confirm(f"Remove {total}, {bytes_said(sum(paths.values()))}?", yes)
     freed = sum(remove(path) for path in paths)
     typer.echo(f"removed {total}, {bytes_said(freed)} freed")
@@ -163,7 +163,7 @@ def prune(
     from genlab.cli.listed import show_list
     from genlab.housekeeping import delete, leftovers, list_runs, prunable
     from genlab.housekeeping import prune as prune_runs
-    from genlab.units import bytes_said
+    from genlab.units import bytes_said, counted
 
     age = None if older_than is None else _age(older_than)
     chosen: list[Listed] = prunable(list_runs(), keep=keep, older_than=age)
@@ -174,19 +174,19 @@ def prune(
     if chosen:
         show_list(chosen, every=True)
     if halves:
-        typer.echo(f"and {_runs(len(halves))} whose removal was cut short")
+        typer.echo(f"and {counted(len(halves), 'run')} whose removal was cut short")
     total = bytes_said(sum(one.bytes for one in chosen))
     if dry_run:
-        typer.echo(f"would remove {_runs(len(chosen))}, {total}; nothing was removed")
+        typer.echo(f"would remove {counted(len(chosen), 'run')}, {total}; nothing was removed")
         return
-    _confirm(f"Remove {_runs(len(chosen))}, {total}?", yes)
+    _confirm(f"Remove {counted(len(chosen), 'run')}, {total}?", yes)
     done = prune_runs(chosen)
     for hidden in halves:
         delete(hidden)
     for reason in done.kept:
         typer.echo(f"kept: {reason}", err=True)
     freed = bytes_said(sum(taken for _, taken in done.removed))
-    typer.echo(f"removed {_runs(len(done.removed))}, {freed} freed")
+    typer.echo(f"removed {counted(len(done.removed), 'run')}, {freed} freed")
 
 
 def _age(text: str) -> timedelta:
@@ -210,7 +210,3 @@ def _confirm(question: str, yes: bool) -> None:
     if not typer.confirm(question):
         typer.echo("nothing was removed")
         raise typer.Exit
-
-
-def _runs(count: int) -> str:
-    return f"{count} run{'s' * (count != 1)}"

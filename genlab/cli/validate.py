@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import typer
 
 from genlab.cli.arguments import AsJson, PluginFiles, RecipesAndOverrides, split_many
 from genlab.errors import GenlabError
-from genlab.wording import escaped, printable
+from genlab.units import as_json
 
 if TYPE_CHECKING:
     from genlab.overrides import Override
@@ -38,6 +37,7 @@ def command(recipes: RecipesAndOverrides, json: AsJson = False, plugin: PluginFi
     """
     from genlab.overrides import parse_overrides
     from genlab.plugins import installed
+    from genlab.wording import printable
 
     given, tokens = split_many(recipes, "recipe")
     overrides = parse_overrides(tokens)
@@ -50,7 +50,7 @@ def command(recipes: RecipesAndOverrides, json: AsJson = False, plugin: PluginFi
         if not json:
             _print(one, width, alone=len(given) == 1)
     if json:
-        typer.echo(json_module.dumps([_plain(one) for one in judged]))
+        typer.echo(as_json([_plain(one) for one in judged]))
     if not json and len(judged) == 1 and judged[0].error is not None:
         raise judged[0].error  # --debug shows where it came from
     if any(one.error for one in judged):
@@ -68,6 +68,8 @@ def _judged(name: str, overrides: Sequence[Override], registry: Registry) -> Jud
 
 
 def _print(one: Judged, width: int, *, alone: bool) -> None:
+    from genlab.wording import escaped, printable
+
     name, found = printable(one.given), one.rehearsal
     if found is None:
         typer.echo(f"{name:<{width}}  wrong")
