@@ -6,13 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from genlab.errors import RecipeError
+from genlab.errors import ModelError, RecipeError
 from genlab.interpolation import read_written
 from genlab.runfiles import is_run
 from genlab.tree import Json
 from genlab.writing import as_yaml
+
+if TYPE_CHECKING:  # they bring torch, which looking at runs does not need
+    from genlab.opening import Opened
+    from genlab.overrides import Override
 
 
 class Absent:
@@ -32,12 +36,14 @@ class Resolved:
     """A recipe with every default filled in, and where its values come from.
 
     what: what it is called. values: as in ``resolved.yaml``. origins: a dotted key -> ``recipes/x.yaml:7``,
-    ``override latent=8`` or ``default``; empty where it is not known.
+    ``override latent=8`` or ``default``; empty where it is not known. opened: the recipe, if it is not a run's or
+    a model's.
     """
 
     what: str
     values: Mapping[str, Json]
     origins: Mapping[str, str] = field(default_factory=dict)
+    opened: Opened | None = None
 
     def origin(self, key: str) -> str:
         """Return where the value at a key comes from, or the first of those inside it; empty if not known."""
@@ -119,16 +125,26 @@ def same(a: Value, b: Value) -> bool:
     return isinstance(a, bool) is isinstance(b, bool) and a == b
 
 
-def resolved(ref: str) -> Resolved:
+def resolved(ref: str, overrides: Sequence[Override] = ()) -> Resolved:
     """Read what a reference names: a recipe, by file or by its installed name, or what a run or model was made by.
 
-    A run is read from its own files, whatever is installed. Raises ``GenlabError`` if there is no such thing.
+    A run is read from its own files, whatever is installed; overrides are for recipes.
+    Raises ``GenlabError`` if there is no such thing.
     """
-    if is_run(Path(ref)):
-        return _of_run(Path(ref), ref)
-    if _is_recipe(ref):
-        return _of_recipe(ref)
-    return _of_model(ref)
+    try:
+        stored = _stored(ref)
+    except ModelError as error:
+        if ":" in ref:
+            raise
+        try:
+            return _of_recipe(ref, overrides)
+        except RecipeError as other:
+            raise RecipeError(f"{other}\n{error}") from None
+    if stored is None:
+        return _of_recipe(ref, overrides)
+    if overrides:
+        raise RecipeError(f"{overrides[0]}: {ref} is a run or model, and stays what it was made by")
+    return stored
 
 
 def values_at(path: Path) -> dict[str, Json]:
@@ -137,6 +153,13 @@ def values_at(path: Path) -> dict[str, Json]:
     if not isinstance(plain, dict):
         raise RecipeError(f"{path}: damaged; a resolved recipe is a mapping")
     return plain
+
+
+def _stored(ref: str) -> Resolved | None:
+    """Return what a run or model was made by; None for a recipe."""
+    if is_run(Path(ref)):
+        return _of_run(Path(ref), ref)
+    return None if _is_recipe(ref) else _of_model(ref)
 
 
 def _of_run(path: Path, ref: str) -> Resolved:
@@ -156,11 +179,11 @@ def _is_recipe(ref: str) -> bool:
     return any(ref in (known.name, f"{known.distribution}/{known.name}") for known in installed_recipes())
 
 
-def _of_recipe(ref: str) -> Resolved:
+def _of_recipe(ref: str, overrides: Sequence[Override]) -> Resolved:
     from genlab.opening import open_recipe
 
-    opened = open_recipe(ref)
-    return Resolved(ref, opened.recipe.written(), opened.origins())
+    opened = open_recipe(ref, overrides)
+    return Resolved(ref, opened.recipe.written(), opened.origins(), opened)
 
 
 def _of_model(ref: str) -> Resolved:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from ruamel.yaml import YAML
 
 import genlab
 from genlab.cli import main
+from genlab.device import resolve
 from genlab.runs import known_runs
 
 Captured = pytest.CaptureFixture[str]
@@ -155,12 +159,102 @@ def test_ls_lists_recipes_models_parts_and_runs(
     out = ok(["ls"], capsys)
     for name in ("mnist_cvae", "standard_normal", "genlab-mnist", run.directory.name, "completed"):
         assert name in out
-    assert "runs" not in ok(["ls", "parts"], capsys)
+    parts = ok(["ls", "parts"], capsys)
+    assert "runs" not in parts
+    assert "Images of `size` x `size` pixels" in parts
+    assert ok(["ls", "runs"], capsys) == ok(["runs", "list"], capsys)
+    monkeypatch.setenv("GENLAB_STATE", "elsewhere")
+    monkeypatch.setenv("GENLAB_RUNS", "elsewhere")
+    assert ok(["ls", "runs"], capsys) == "no runs\n"
+
+
+def test_ls_prints_json(bars: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = genlab.run(bars, {"train.epochs": 1}, plots=False)
+    (run.directory / "model" / "metrics.json").write_text("{")
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "wrong.yaml").write_text("name: wrong")
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    found = json.loads(ok(["ls", "--json"], capsys))
+    assert list(found) == ["recipes", "models", "parts", "runs"]
+    assert json.loads(ok(["ls", "parts", "--json"], capsys)) == {"parts": found["parts"]}
+    assert ("prior", "standard_normal") in [(part["kind"], part["name"]) for part in found["parts"]]
+    rows = {row["name"]: row for row in (*found["recipes"], *found["models"])}
+    assert "wrong.yaml" in rows["recipes/wrong.yaml"]["problem"]
+    assert rows["mnist_cvae"]["val/loss"] == pytest.approx(149.33, abs=0.01)
+    assert "metrics.json: damaged" in rows["bars"]["problem"]
+    assert found["runs"] == json.loads(ok(["runs", "list", "--json"], capsys))
+    listed = ok(["ls"], capsys)
+    assert "wrong.yaml" in listed
+    assert "metrics.json: damaged" in listed
+
+
+def test_one_thread_is_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, said in ((1, "1 thread)"), (2, "2 threads)")):
+        monkeypatch.setattr(torch, "get_num_threads", lambda number=number: number)
+        assert resolve("cpu").label.endswith(f", {said}")
+
+
+def test_devices_prints_json(capsys: Captured) -> None:
+    devices = json.loads(ok(["devices", "--json"], capsys))
+    assert devices[-1]["device"] == "cpu"
+    assert "fp32" in devices[-1]["precisions"]
+    assert [device["auto"] for device in devices] == [True, *(False for _ in devices[1:])]
+    assert f"--device auto takes {devices[0]['device']}" in ok(["devices"], capsys)
+
+
+def test_show_prints_json(bars: Path, capsys: Captured) -> None:
+    shown = json.loads(ok(["show", str(bars), "latent=3", "--json"], capsys))
+    assert list(shown) == ["recipe"]
+    assert shown["recipe"]["latent"] == 3
+    assert shown["recipe"]["train"]["precision"] == "fp32"
+    origins = json.loads(ok(["show", str(bars), "latent=3", "--json", "--origins"], capsys))["origins"]
+    assert origins["latent"] == "override 'latent=3'"
+    assert origins["train.epochs"] == f"{bars}:7"
+    assert origins["train.precision"] == "default"
+
+
+def test_show_takes_a_run(bars: Path, tmp_path: Path, capsys: Captured) -> None:
+    run = genlab.run(bars, {"train.epochs": 1, "latent": 3}, plots=False)
+    bars.unlink()  # it is not needed
+    capsys.readouterr()
+    stored = (run.directory / "resolved.yaml").read_text()
+    for ref in (str(run.directory), "run:bars", f"run:{run.directory}"):
+        assert ok(["show", ref], capsys) == stored
+    shown = ok(["show", "run:bars", "--origins"], capsys)
+    assert re.search(r"^latent: 3 +# override latent=3$", shown, re.MULTILINE)
+    assert re.search(rf"^  use: mlp +# {bars}:4$", shown, re.MULTILINE)
+    assert json.loads(ok(["show", "run:bars", "--json", "--origins"], capsys)) == {
+        "recipe": YAML(typ="safe").load(stored),
+        "origins": json.loads((run.directory / "origins.json").read_text()),
+    }
+    with pytest.raises(SystemExit) as ended:
+        main(["show", "run:bars", "latent=5"])
+    assert ended.value.code == 2
+    assert "latent=5: run:bars is a run or model, and stays what it was made by" in capsys.readouterr().err
+
+
+def test_what_is_neither_recipe_nor_run_is_told_with_those_that_are(bars: Path, capsys: Captured) -> None:
+    genlab.run(bars, {"train.epochs": 1}, plots=False)
+    capsys.readouterr()
+    for command in (["show", "mnits_cvae"], ["diff", str(bars), "mnits_cvae"]):
+        with pytest.raises(SystemExit) as ended:
+            main(command)
+        assert ended.value.code == 2
+        err = capsys.readouterr().err
+        assert "no installed recipe of that name; did you mean 'mnist_cvae'?" in err
+        assert "runs: bars; shipped: mnist_cvae" in err
+    with pytest.raises(SystemExit):
+        main(["show", "run:mnits_cvae"])
+    assert "recipe" not in capsys.readouterr().err
 
 
 def test_data_verify_and_fetch_work_on_a_source_without_files(capsys: Captured) -> None:
     assert "made here" in ok(["data", "verify", "bars"], capsys)
     assert "made here" in ok(["data", "fetch", "bars"], capsys)
+    found = json.loads(ok(["data", "verify", "bars", "--json"], capsys))
+    assert (found["name"], found["ok"], found["error"]) == ("bars", True, None)
+    assert "made here" in found["origin"]
 
 
 def test_data_may_lie_in_another_folder(tmp_path: Path, capsys: Captured) -> None:
@@ -168,6 +262,13 @@ def test_data_may_lie_in_another_folder(tmp_path: Path, capsys: Captured) -> Non
         main(["data", "verify", "mnist", "--root", str(tmp_path)])
     assert ended.value.code == 2
     assert str(tmp_path / "MNIST" / "raw") in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "verify", "mnist", "--root", str(tmp_path), "--json"])
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert json.loads(out)["ok"] is False
+    assert str(tmp_path / "MNIST" / "raw") in json.loads(out)["error"]
     with pytest.raises(SystemExit) as ended:
         main(["data", "verify", "bars", "--root", str(tmp_path)])
     assert ended.value.code == 2

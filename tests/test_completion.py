@@ -177,6 +177,8 @@ def test_models_runs_plots_devices_and_sources(here: Path, monkeypatch: pytest.M
     (broken / "status.json").write_text("{")
     monkeypatch.setenv("GENLAB_RUNS", str(here / "runs"))
     assert offered("sample", "") == ["bars", "shipped_model"]
+    assert offered("show", "") == [*offered("run", ""), "runs/bars/20260101-000000-abcd"]
+    assert offered("show", "runs/bars/20260101-000000-abcd", "encoder", "=") == ["mlp", "conv"]
     assert offered("plot", "l") == ["losses", "latent"]
     assert offered("plot", "losses", "b") == ["bars"]
     assert offered("resume", "b") == ["bars"]

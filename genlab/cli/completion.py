@@ -48,6 +48,14 @@ def recipe_and_keys(ctx: typer.Context, incomplete: str) -> Iterator[str]:
 
 
 @quiet
+def recipe_or_run_and_keys(ctx: typer.Context, incomplete: str) -> Iterator[str]:
+    """Offer recipes and run directories until there is one, then keys and values as of a recipe."""
+    yield from recipe_and_keys(ctx, incomplete)
+    if not _words(ctx):
+        yield from _directories()
+
+
+@quiet
 def recipes_and_keys(ctx: typer.Context, incomplete: str) -> Iterator[str]:
     """Offer further recipes, and the keys of the first; after ``key=`` its values."""
     words = _words(ctx)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genlab.cli import completion
-from genlab.cli.arguments import PluginFiles
+from genlab.cli.arguments import AsJson, PluginFiles
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -42,12 +42,25 @@ def fetch(name: Name, root: Root = None, plugin: PluginFiles = None) -> None:
 
 
 @app.command()
-def verify(name: Name, root: Root = None, plugin: PluginFiles = None) -> None:
+def verify(name: Name, root: Root = None, json: AsJson = False, plugin: PluginFiles = None) -> None:
     """Check the files of a data set; nothing is fetched.
+
+    Exit code 2 if any is absent or damaged.
 
     Example: genlab data verify mnist
     """
-    typer.echo(f"{name}: {_source(name, root).verify()}")
+    from genlab.errors import DataError
+    from genlab.units import as_json
+
+    source = _source(name, root)
+    if not json:
+        typer.echo(f"{name}: {source.verify()}")
+        return
+    try:
+        typer.echo(as_json({"name": name, "ok": True, "origin": source.verify(), "error": None}))
+    except DataError as error:
+        typer.echo(as_json({"name": name, "ok": False, "origin": None, "error": str(error)}))
+        raise typer.Exit(error.exit_code) from None
 
 
 def _source(name: str, root: Path | None) -> DataSource:

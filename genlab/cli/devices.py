@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import typer
 
+from genlab.cli.arguments import AsJson
 
-def command() -> None:
+
+def command(json: AsJson = False) -> None:
     """List the devices of this machine and what each can do.
 
     Example: genlab devices
     """
     from genlab.cli.tables import listing
     from genlab.device import available
+    from genlab.units import as_json
 
     devices = available()
+    if json:
+        found = [
+            {
+                "device": str(device.on),
+                "name": device.name,
+                "memory": device.memory,
+                "precisions": device.can.precisions,
+                "runners": device.runners,
+                "auto": device is devices[0],
+            }
+            for device in devices
+        ]
+        typer.echo(as_json(found))
+        return
     rows = [
         (
             str(device.on),

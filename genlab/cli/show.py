@@ -1,48 +1,74 @@
-"""``genlab show``: a recipe as it will be run."""
+"""``genlab show``: a recipe as it will be run, or as it was."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genlab.cli.arguments import PluginFiles, RecipeAndOverrides, split_overrides
+from genlab.cli import completion
+from genlab.cli.arguments import AsJson, PluginFiles, split_overrides
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from genlab.opening import Opened
 
 
 def command(
-    recipe: RecipeAndOverrides,
+    recipe: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RECIPE [KEY=VALUE]",
+            help="A recipe, by file or name, and values to change in it; or a run, by directory or run:NAME.",
+            autocompletion=completion.recipe_or_run_and_keys,
+        ),
+    ],
     origins: Annotated[
         bool,
         typer.Option(
             "--origins", help="Say beside each value where it is from: file and line, override or default."
         ),
     ] = False,
+    json: AsJson = False,
     plugin: PluginFiles = None,
 ) -> None:
     """Print a recipe with every default filled in, and its layers.
 
-    No data is read.
+    Of a run: the recipe that it stored. No data is read.
 
     Example: genlab show recipes/mnist_cvae.yaml latent=8 --origins
     """
+    from genlab.cli.display import console
+    from genlab.difference import resolved
+    from genlab.overrides import parse_overrides
+    from genlab.units import as_json
+    from genlab.wording import printable
+    from genlab.writing import written_yaml
+
+    ref, tokens = split_overrides(recipe, "recipe or run")
+    found = resolved(ref, parse_overrides(tokens))
+    if json:
+        typer.echo(as_json({"recipe": found.values} | ({"origins": found.origins} if origins else {})))
+        return
+    layers = None if origins or found.opened is None else _layers(found.opened)
+    beside = {key: printable(origin) for key, origin in found.origins.items()} if origins else {}
+    typer.echo(written_yaml(found.values, beside), nl=False)
+    if layers is not None:
+        typer.echo()
+        console().print(layers)
+
+
+def _layers(opened: Opened) -> Table:
     from genlab.blame import blaming
     from genlab.build import build_data, build_model
-    from genlab.cli.display import console
     from genlab.cli.tables import layer_table
-    from genlab.opening import open_recipe
-    from genlab.overrides import parse_overrides
     from genlab.plugins import installed
     from genlab.rehearsal import check_size
 
-    ref, tokens = split_overrides(recipe, "recipe")
-    opened = open_recipe(ref, parse_overrides(tokens))
-    if origins:
-        typer.echo(opened.recipe.to_yaml(opened.origins()), nl=False)
-        return
     registry = installed().registry
     with blaming(opened.tree):
         x_shape = build_data(opened.recipe, registry).x_shape
         check_size(opened.recipe, x_shape, registry)
         model = build_model(opened.recipe, x_shape, registry)
-    typer.echo(opened.recipe.to_yaml())
-    console().print(layer_table(model))
+    return layer_table(model)
