@@ -25,8 +25,9 @@ def diagonal_normal(mean: Tensor, log_var: Tensor) -> Distribution:
 
 @contextmanager
 def default_validation(on: bool | None = None) -> Iterator[None]:
-    """Put back, after a block, whether distributions validate their arguments by default; with ``on``, set it first.
+    """Put back, after a block, whether distributions validate their arguments by default.
 
+    on: what it is for the block; by default what it was.
     torch.compile switches that off for the whole process, the first time that it is used.
     """
     before = Distribution._validate_args
