@@ -12,6 +12,7 @@ from pathlib import Path
 
 from genlab.errors import RecipeError
 from genlab.mistakes import Mistakes
+from genlab.recipe import USES
 from genlab.source import file_text, parsed
 from genlab.tree import Mistake, Node, Place, TooMuch, merged, unknown
 from genlab.wording import printable, shown
@@ -50,9 +51,9 @@ class _Extension:
             with self.mistakes.collecting():
                 place = key if item.value is None and item is node else item.place
                 below = self.base(item, place, file, (*trail, file))
-            base = below if base is None else merged(base, below)
+            base = below if base is None else merged(base, below, USES)
         own = tree.without(KEY)
-        return own if base is None else merged(base, own)
+        return own if base is None else merged(base, own, USES)
 
     def base(self, item: Node, place: Place, file: Path, trail: tuple[Path, ...]) -> Node:
         """Return the tree of one that is extended; ``place``: where it is named."""

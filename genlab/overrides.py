@@ -8,7 +8,7 @@ from pathlib import Path
 
 from genlab.extending import KEY
 from genlab.mistakes import Mistakes
-from genlab.recipe import PARTS, PartSpec, Recipe
+from genlab.recipe import PARTS, USES
 from genlab.source import parsed
 from genlab.tree import Json, Mistake, Node, Place, tree_of
 from genlab.wording import printable, shown
@@ -89,10 +89,7 @@ def _applied(tree: Node, override: Override, done: Sequence[str]) -> Node:
     outer = key.removesuffix(".use")
     if undone := [earlier for earlier in done if earlier.startswith(f"{outer}.")]:
         raise Mistake(node.place, f"it would undo the override of {undone[0]}; put it before that one")
-    default = Recipe.model_fields[path[0]].default if path[0] in PARTS else None
-    if len(path) > 1 and isinstance(default, PartSpec) and not tree.find(path[:1])[0]:
-        tree = tree.set(path[:1], tree_of(default.use, node.place))  # its option is set: name the part
-    return tree.set(path, node, part=path[0] in PARTS)
+    return tree.set(path, node, part=path[0] in PARTS, uses=USES)
 
 
 def _override(key: object, value: object) -> Override:

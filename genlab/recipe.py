@@ -102,3 +102,9 @@ class Recipe(BaseModel):
 
 PARTS = tuple(kind for kind in KINDS if kind in Recipe.model_fields)
 """The kinds of which a recipe names exactly one part."""
+
+DEFAULTS = {kind: default for kind in PARTS if isinstance(default := Recipe.model_fields[kind].default, PartSpec)}
+"""The part of each kind that a recipe has if it names none."""
+
+USES = {kind: spec.use for kind, spec in DEFAULTS.items()}
+"""The name of it: what a section of options alone is about, if nothing that it is laid over names another."""

@@ -14,9 +14,9 @@ from genlab.extending import KEY, check_is_mapping
 from genlab.interpolation import read_written
 from genlab.mistakes import Mistakes
 from genlab.overrides import Overrides, apply_overrides, overrides_of
-from genlab.recipe import PARTS, PartSpec, Recipe
+from genlab.recipe import DEFAULTS, PARTS, PartSpec, Recipe
 from genlab.registry import Registry
-from genlab.tree import Json, Mistake, Node, Place, tree_of
+from genlab.tree import Json, Mistake, Node, Place, merged, tree_of
 from genlab.wording import Allowed, Steps, dotted, finding, shown, suggest
 
 
@@ -64,10 +64,9 @@ class _Resolver:
         if "trackers" in values:
             values["trackers"] = self.trackers(written["trackers"][1])
         for kind in PARTS:
-            default = Recipe.model_fields[kind].default
             node = written[kind][1] if kind in written else None
-            if isinstance(default, PartSpec) and (node is None or node.clears):
-                node = tree_of(default.written(), self.tree.place)
+            if kind in DEFAULTS:
+                node = self.with_default(node, DEFAULTS[kind])
             if node is not None:
                 values[kind] = self.part(kind, node, (kind,))
         try:
@@ -76,6 +75,14 @@ class _Resolver:
             self.note(error, Recipe, ())
         self.mistakes.check()
         return recipe
+
+    def with_default(self, node: Node | None, default: PartSpec) -> Node:
+        """Return a section laid over the part that it means if it names none."""
+        below = tree_of(default.written(), self.tree.place)
+        if node is None or node.clears:
+            return below
+        options_alone = isinstance(node.value, dict) and "use" not in node.value and not node.unknown
+        return merged(below, node) if options_alone else node
 
     def trackers(self, node: Node) -> list[Json]:
         """Validate the list of trackers; return it as ``part`` does each."""

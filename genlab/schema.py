@@ -129,9 +129,12 @@ class _Writer:
         described = self.mapping(read)
         return described | {"properties": {"extends": _reference("extends")} | described["properties"]}
 
-    def part(self, kind: str) -> Schema:
-        """Describe a part: its name, or a mapping of ``use: name`` and its options."""
-        key = self.key(kind)
+    def part(self, kind: str, use: str = "") -> Schema:
+        """Describe a part: its name, or a mapping of ``use: name`` and its options.
+
+        use: the part that the options alone are of; by default none, and ``use`` is required.
+        """
+        key = self.key(f"default.{kind}" if use else kind)
         if key not in self.definitions:
             self.definitions[key] = {}  # a part may nest one of its own kind
             parts = self.registry.parts(kind)
@@ -148,8 +151,12 @@ class _Writer:
                     for part in parts
                 ],
             }
-            if self.extending:
+            if self.extending or use:
                 del mapping["required"]
+            if use:
+                meant = self.options(self.registry.get(kind, use))
+                mapping["properties"]["use"]["default"] = use
+                mapping["allOf"].append({"if": {"not": {"required": ["use"]}}, "then": meant})
             self.definitions[key] = {"anyOf": [*self.each(short), mapping, _WITHIN]}
         return _reference(key)
 
@@ -229,7 +236,7 @@ class _Writer:
     def bare(self, schema: Schema) -> Schema:
         """Put a piece of pydantic's schema into words of draft 7."""
         if "kind" in schema:
-            return self.part(schema["kind"])
+            return self.part(schema["kind"], "" if self.extending else schema.get("meant", ""))
         if "$ref" in schema:
             return self.referred(schema["$ref"])
         if "properties" in schema:
@@ -280,6 +287,7 @@ def _mark_parts(schema: Schema, kind: str) -> None:
         if "default" in schema:
             spec = PartSpec.model_validate(schema["default"])
             schema["default"] = spec.written() if spec.options else spec.use
+            schema["meant"] = spec.use
     elif "items" in schema:
         _mark_parts(schema["items"], kind)
 

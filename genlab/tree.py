@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from unicodedata import east_asian_width
 
@@ -13,6 +14,9 @@ MAX_DEPTH = 32
 MIN_INT, MAX_INT = -(2**63), 2**63 - 1
 WHOLE = 0  # the line number of a text that is a whole file
 WINDOW = 100  # characters of a long line that a message shows
+
+Uses = Mapping[str, str]
+"""The part that each section of a recipe means if it names none, ``{"optimizer": "adam"}``."""
 
 Json = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
@@ -143,13 +147,16 @@ class Node:
         assert isinstance(self.value, dict)
         return replace(self, value={key: entry for key, entry in self.value.items() if key not in keys})
 
-    def set(self, path: tuple[str, ...], new: Node, *, part: bool = False) -> Node:
+    def set(
+        self, path: Sequence[str], new: Node, *, part: bool = False, uses: Uses | None = None, use: str = ""
+    ) -> Node:
         """Return a copy with ``new`` laid over what is at ``path``; missing mappings on the way are made.
 
         part: this is a part of a recipe, where a text stands for ``{use: text}`` and options go with ``use``.
+        uses, use: as ``merged`` has them.
         """
         if not path:
-            return merged(self, new)
+            return merged(self, new, uses, use)
         step, rest = path[0], path[1:]
         entries: dict[str, tuple[Place, Node]]
         if isinstance(self.value, dict):
@@ -163,12 +170,13 @@ class Node:
             written = f"{shown(self.plain())}, which is written at {self.place}"
             raise Mistake(new.place, f"{printable(step)} cannot be set in {written}; {remedy}")
         known = entries.get(step)
-        if part and path == ("use",) and known and known[1].value != new.value:
+        if part and step == "use" and not rest and _named(entries, use) not in ("", new.value):
             entries = {}  # the options were another part's
         if known is None:
             entries[step] = (new.place, Node(None, new.place).set(rest, new, part=part) if rest else new)
         else:
-            entries[step] = (known[0] if rest else new.place, known[1].set(rest, new, part=part))
+            below = known[1].set(rest, new, part=part, use=(uses or {}).get(step, ""))
+            entries[step] = (known[0] if rest else new.place, below)
         return replace(self, value=entries)
 
 
@@ -177,11 +185,13 @@ def unknown(place: Place) -> Node:
     return Node({}, place, unknown=True)
 
 
-def merged(base: Node, over: Node) -> Node:
+def merged(base: Node, over: Node, uses: Uses | None = None, use: str = "") -> Node:
     """Return ``base`` with ``over`` laid on it.
 
     Mappings are merged key by key; anything else is replaced. A mapping that names another part (``use``)
     replaces: the options were that other part's. Options alone are added to a part written as its name.
+
+    use: the part that ``base`` means if it names none. uses: the same of each of its keys.
     """
     if over.value is None:
         return Node(None, over.place, clears=True)
@@ -192,13 +202,20 @@ def merged(base: Node, over: Node) -> Node:
         below = {"use": (base.place, base)}
     if not isinstance(below, dict):
         return over
-    if "use" in below and "use" in over.value and below["use"][1].value != over.value["use"][1].value:
+    if "use" in over.value and _named(below, use) not in ("", over.value["use"][1].value):
         return over
     entries = dict(below)
     for key, (place, node) in over.value.items():
-        inherited = entries[key][1] if key in entries else unknown(base.place) if base.unknown else None
-        entries[key] = (place, node if inherited is None else merged(inherited, node))
+        if key in entries or base.unknown:
+            inherited = entries[key][1] if key in entries else unknown(base.place)
+            node = merged(inherited, node, use=(uses or {}).get(key, ""))
+        entries[key] = (place, node)
     return Node(entries, over.place, unknown=base.unknown or over.unknown)
+
+
+def _named(entries: Mapping[str, tuple[Place, Node]], use: str) -> object:
+    """Return the part that a mapping names, or ``use``."""
+    return entries["use"][1].value if "use" in entries else use
 
 
 def tree_of(value: Json, place: Place, depth: int = 0) -> Node:

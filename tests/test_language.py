@@ -13,6 +13,7 @@ from genlab.mistakes import Mistakes
 from genlab.opening import Opened, find_recipe, installed_recipes, open_recipe
 from genlab.overrides import overrides_of, parse_overrides
 from genlab.plugins import installed
+from genlab.recipe import USES
 from genlab.resolving import read_resolved
 from genlab.source import read_text
 from genlab.tree import Json, Mistake, Node, Place, merged, tree_of
@@ -162,6 +163,57 @@ def test_a_mistake_in_an_extended_file_is_reported_there_with_those_of_the_child
         "    latent: two",
         "    ^",
     ]
+
+
+# -- options alone ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("base", "child", "override"),
+    [
+        ("{lr: 0.1}", "", ""),
+        ("", "{lr: 0.1}", ""),
+        ("{lr: 0.5}", "{use: adam, lr: 0.1}", ""),
+        ("{lr: 0.1}", "{use: adam}", ""),
+        ("{lr: 0.1}", "", "optimizer.use=adam"),
+        ("", "", "optimizer.lr=0.1"),
+        ("", "", "optimizer={lr: 0.1}"),
+    ],
+)
+def test_options_alone_are_those_of_the_default_part(base: str, child: str, override: str) -> None:
+    Path("base.yaml").write_text(f"{BASE}optimizer: {base}\n" if base else BASE)
+    text = "extends: base.yaml\n" + (f"optimizer: {child}\n" if child else "")
+    optimizer = opened(text, *filter(None, [override])).recipe.optimizer
+    assert (optimizer.use, optimizer.options["lr"], optimizer.options["eps"]) == ("adam", 0.1, 1e-8)
+
+
+@pytest.mark.parametrize(("kind", "use"), USES.items())
+def test_an_empty_section_is_the_default_part(kind: str, use: str) -> None:
+    assert opened(f"{BASE}{kind}: {{}}\n").recipe.part(kind).use == use
+    assert opened(f"{BASE}{kind}: {{}}\n").origins()[f"{kind}.use"] == "default"
+
+
+def test_options_alone_go_to_the_part_that_is_inherited() -> None:
+    Path("base.yaml").write_text(f"{BASE}optimizer: sgd\n")
+    child = "extends: base.yaml\noptimizer: {momentum: 0.9}\n"
+    assert opened(child).recipe.optimizer.written()["momentum"] == 0.9
+    assert "optimizer.betas: unknown option" in refused("extends: base.yaml\noptimizer: {betas: [0.9, 0.9]}\n")
+
+
+@pytest.mark.parametrize("override", ["optimizer.use=sgd", "optimizer={use: sgd}", "optimizer=sgd"])
+def test_options_of_the_default_part_go_with_it(override: str) -> None:
+    text = f"{BASE}optimizer: {{lr: 0.5, eps: 0.1}}\n"
+    Path("base.yaml").write_text(text)
+    assert opened(text, override).recipe.optimizer.options["lr"] != 0.5
+    if override == "optimizer={use: sgd}":
+        child = opened("extends: base.yaml\noptimizer: {use: sgd}\n").recipe
+        assert child.optimizer == opened(text, override).recipe.optimizer
+
+
+def test_options_alone_are_checked_as_those_of_the_default_part() -> None:
+    for text, overrides in ((f"{BASE}optimizer: {{momentum: 1}}\n", ()), (BASE, ("optimizer.momentum=1",))):
+        said = refused(text, *overrides)
+        assert "optimizer.momentum: unknown option; allowed: lr, betas, eps" in said
 
 
 # -- null -------------------------------------------------------------------------------------------------------
