@@ -2,7 +2,8 @@
 
 It is what pydantic says of ``Recipe`` and of each part's options, put into the words of draft 7, which is what
 editors' YAML servers read. A recipe is described twice: as one that stands alone, and as one that extends
-others, where nothing is required and ``key: null`` removes what is inherited.
+others, where nothing is required, ``key: null`` removes what is inherited, and options without ``use`` may be
+those of any part of the kind.
 
 A validator that follows it accepts and refuses what genlab does, except for what JSON Schema cannot say.
 It accepts, and genlab refuses:
@@ -43,6 +44,7 @@ _KEY = r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*"
 _ENV = r"env:[A-Za-z_][A-Za-z0-9_]*(,[^}]*)?"
 _RECIPE: Schema = {"type": "string", "minLength": 1}
 _NULL: Schema = {"type": "null"}
+_UNNAMED: Schema = {"not": {"required": ["use"]}}
 _WHOLE: Schema = {"$ref": "#/definitions/reference"}
 _WITHIN: Schema = {"$ref": "#/definitions/text_with_references"}
 _COMMON: dict[str, Schema] = {
@@ -156,7 +158,9 @@ class _Writer:
             if use:
                 meant = self.options(self.registry.get(kind, use))
                 mapping["properties"]["use"]["default"] = use
-                mapping["allOf"].append({"if": {"not": {"required": ["use"]}}, "then": meant})
+                mapping["allOf"].append({"if": _UNNAMED, "then": meant})
+            elif self.extending:  # of which part they are, only what is inherited says
+                mapping["allOf"].append({"if": _UNNAMED, "then": self.any_options(parts)})
             self.definitions[key] = {"anyOf": [*self.each(short), mapping, _WITHIN]}
         return _reference(key)
 
@@ -175,6 +179,16 @@ class _Writer:
                 "properties": {"use": {"anyOf": self.named(part)}} | described["properties"]
             }
         return _reference(key)
+
+    def any_options(self, parts: Sequence[Part]) -> Schema:
+        """Describe the options that any of several parts has."""
+        found: dict[str, list[Schema]] = {}
+        for part in parts:
+            described = self.definitions[self.options(part)["$ref"].rpartition("/")[2]]
+            for name in part.option_names:
+                found.setdefault(name, []).append(described["properties"][name])
+        either = {name: _either(values) for name, values in found.items()}
+        return {"properties": either, "additionalProperties": False}
 
     def each(self, parts: Sequence[Part]) -> list[Schema]:
         """Describe each way to name one of several parts."""
@@ -298,6 +312,19 @@ def _said(schema: Schema) -> Schema:
     if "description" in said:
         said["description"] = said["description"].replace("``", "`")
     return said
+
+
+def _either(schemas: Sequence[Schema]) -> Schema:
+    """Describe a value that is right by any of several schemas; what they do not all say to people is left out."""
+    words = _said(schemas[0]).items()
+    said = {word: text for word, text in words if all(schema.get(word, ...) == text for schema in schemas)}
+    branches: list[Schema] = []
+    for schema in schemas:
+        bare = {word: value for word, value in schema.items() if word not in _SAID}
+        for branch in bare["anyOf"] if bare.keys() == {"anyOf"} else [bare]:
+            if branch not in branches:
+                branches.append(branch)
+    return said | {"anyOf": branches}
 
 
 def _reference(key: str) -> Schema:

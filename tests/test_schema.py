@@ -437,6 +437,11 @@ def test_both_give_the_same_verdict(validator: Draft7Validator, recipe: dict[str
         "extends: bars\ntrain: {epochs: null, early_stopping: null}\nseed: null\noptimizer: null",
         "extends: bars\noptimizer: {lr: null}",
         "extends: mnist_cvae\nencoder: {kernel: null}\ntrain: {early_stopping: {patience: null}}",
+        "extends: mnist_cvae\nencoder: {hidden: 8, channels: [4]}",  # a number of conv, a list of mlp
+        "extends: bars\nencoder: {}",
+        "extends: bars\nencoder: {hidden: ['${latent}', 3]}\noptimizer: {lr: '${env:LR,0.1}', eps: 1e-8}",
+        "extends: bars\nlikelihood: {use: '${env:LIKELIHOOD,gaussian}', std: 3}",
+        "extends: bars\noptimizer: {lr: 0.1}\nschedule: {warmup_steps: 3}\nobjective: {beta: 2}\nprior: {}",
     ],
 )
 def test_what_the_language_allows(text: str, validator: Draft7Validator) -> None:
@@ -463,6 +468,14 @@ def test_what_the_language_allows(text: str, validator: Draft7Validator) -> None
         "extends: bars\nencoder: {use: conv, kernel: 2}",
         "extends: bars\nencoder: {use: conv, hiden: 2}",
         "extends: bars\nencoder: {use: null}",
+        "extends: bars\nencoder: {hidden: abc}",
+        "extends: bars\nencoder: {hidden: [0]}",
+        "extends: bars\nencoder: {chanels: 3}",
+        "extends: bars\noptimizer: {lr: -3}",
+        "extends: bars\noptimizer: {lr: x}",
+        "extends: bars\ndata: {size: 1}",
+        "extends: bars\nprior: {width: 3}",
+        "extends: bars\nlikelihood: {options: {}}",
         "extends: bars\ntrain: {epoch: null}",
         "extends: bars\ntrain: {epochs: x}",
         "extends: bars\ntrackers: [null]",
@@ -490,6 +503,45 @@ def test_what_only_the_recipe_that_comes_of_it_shows(text: str, validator: Draft
     """As the docstring of genlab.schema says."""
     assert not genlab_accepts(text)
     assert validator_accepts(validator, text)
+
+
+def test_an_editor_completes_the_options_of_whatever_part_is_inherited(validator: Draft7Validator) -> None:
+    (inherited,) = (
+        case["then"]["properties"]
+        for case in validator.schema["definitions"]["extending.optimizer"]["anyOf"][-2]["allOf"]
+        if "not" in case["if"]
+    )
+    parts = installed().registry.parts("optimizer")
+    assert set(inherited) == {name for part in parts for name in part.option_names}
+    assert inherited["lr"]["description"]
+    assert inherited["momentum"]["default"] == 0.0
+    assert ("default" in inherited["lr"]) == (len({part.defaults["lr"] for part in parts}) == 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("extends: r.yaml\nencoder: {base: {hidden: [3]}}", True),
+        ("extends: r.yaml\nencoder: {base: {hidden: abc}}", False),
+        ("extends: r.yaml\nencoder: {base: {hiden: [3]}}", False),
+        ("extends: r.yaml\nencoder: {layers: [{width: 3}], base: {base: {base: mlp}}}", True),
+        ("extends: r.yaml\nencoder: {layers: [{width: x}]}", False),
+    ],
+)
+def test_options_of_inherited_nested_parts(
+    text: str, right: bool, wrapped: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    inner = "{use: wrapper, base: {use: wrapper, base: mlp}}" if "base: {base" in text else "mlp"
+    encoder = f"encoder: {{use: wrapper, base: {inner}}}"
+    Path("r.yaml").write_text(GOOD.replace("encoder: {use: conv, channels: [8], kernel: 3}", encoder))
+    try:
+        open_text(text, Path("child.yaml"), registry=wrapped)
+    except GenlabError:
+        assert not right
+    else:
+        assert right
+    assert validator_accepts(Draft7Validator(recipe_schema(wrapped)), text) == right
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
