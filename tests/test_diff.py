@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -175,6 +176,37 @@ def test_the_model_that_a_plugin_ships(capsys: Captured) -> None:
         for one in json.loads(called(["diff", "plugin:mnist_cvae", recipe, "--json"], capsys))["differences"]
     ]
     assert "encoder.use" not in keys
+
+
+LONG = {"encoder": {"use": "mlp", "hidden": [16] * 30}, "description": f"a {'very ' * 20}long description"}
+
+
+def test_nothing_is_folded_where_no_terminal_is(tmp_path: Path, capsys: Captured) -> None:
+    a, b = made_up(tmp_path, "a"), made_up(tmp_path, "b", latent=8, **LONG)
+    (a / "origins.json").write_text(json.dumps({"latent": "/some/where/a_recipe_of_a_long_name.yaml:15"}))
+    (b / "origins.json").write_text(json.dumps({"description": "another_recipe_of_a_long_name.yaml:1234"}))
+    lines = called(["diff", str(a), str(b)], capsys).splitlines()
+    rows = {line.split()[0]: re.split(r"  +", line.strip()) for line in lines[5:]}
+    assert rows == {
+        "description": ["description", '""', LONG["description"], "another_recipe_of_a_long_name.yaml:1234"],
+        "latent": ["latent", "2", "a_recipe_of_a_long_name.yaml:15", "8"],
+        "encoder.hidden": ["encoder.hidden", "[16]", str(LONG["encoder"]["hidden"])],
+    }  # fmt: skip
+
+
+def test_in_a_narrow_terminal_each_key_has_lines_of_its_own(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as in a terminal
+    a, b = made_up(tmp_path, "a"), made_up(tmp_path, "b", latent=8, **LONG)
+    (a / "origins.json").write_text(json.dumps({"latent": "/some/where/a_recipe.yaml:15"}))
+    monkeypatch.setenv("COLUMNS", "40")
+    out = called(["diff", str(a), str(b)], capsys).partition("\n\n")[2]
+    assert "latent\n  A  2  a_recipe.yaml:15\n  B  8\n" in out
+    assert max(map(len, out.splitlines())) <= 40
+    assert " ".join(out.split()).count("16, 16") == 15
+    monkeypatch.setenv("COLUMNS", "300")
+    assert "\nlatent " in called(["diff", str(a), str(b)], capsys)
 
 
 def test_mistakes(bars: Path, trained: dict[str, Path], tmp_path: Path, capsys: Captured) -> None:

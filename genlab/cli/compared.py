@@ -7,16 +7,15 @@ import io
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.text import Text
 
 from genlab.cli.display import console
-from genlab.cli.fitting import Column, fitting, table, without_empty
+from genlab.cli.fitting import Column, fits, fitting, paragraph, table, without_empty
 from genlab.comparison import Comparison, by_value, numbers
 from genlab.difference import ABSENT, Absent, Varied, said
 from genlab.digest import Digest
 from genlab.tree import Json
 from genlab.units import duration
-from genlab.wording import escaped, printable
+from genlab.wording import printable
 
 
 def show(comparison: Comparison) -> None:
@@ -31,19 +30,19 @@ def show(comparison: Comparison) -> None:
     out.print(table(fit))
     out.print()
     if comparison.best:
-        _paragraph(
+        paragraph(
             out, "* the lowest val/loss" + (" of those it may be compared with" * (len(comparison.best) > 1)), 0
         )
     if common:
-        _paragraph(out, f"the same in all: {', '.join(common)}", 0)
+        paragraph(out, f"the same in all: {', '.join(common)}", 0)
     if left_out := [column.title for column in kept if column not in fit]:
         left = f"left out for want of room: {', '.join(left_out)} (a wider terminal, --json or --csv has all)"
-        _paragraph(out, left, 0)
+        paragraph(out, left, 0)
     _show_differences(comparison.differences, len(runs), out)
     _show_verdicts(comparison, out)
     out.print("\nbear in mind", style="bold")
     for remark in comparison.remarks:
-        _paragraph(out, remark, mark="- ")
+        paragraph(out, remark, mark="- ")
 
 
 def _columns(comparison: Comparison, *, one_name: bool) -> list[Column]:
@@ -112,17 +111,17 @@ def _show_differences(differences: Sequence[Varied], count: int, out: Console) -
         return
     columns = [Column("key", [printable(one.key) for one in differences])]
     columns += [Column(str(i + 1), [said(one.values[i]) for one in differences], right=True) for i in range(count)]
-    if sum(column.width + 2 for column in columns) <= out.width:
+    if fits(columns, out.width):
         out.print(table(columns))
         return
     for one in differences:  # too many runs, or too long values, for a column each
         out.print(f"  {printable(one.key)}")
         found = by_value(one.values)
         if len(found) == count:
-            _paragraph(out, f"{', '.join(value for value, _ in found)}, in the order of the runs", indent=4)
+            paragraph(out, f"{', '.join(value for value, _ in found)}, in the order of the runs", indent=4)
             continue
         for value, which in found:
-            _paragraph(out, f"{value}: {numbers(which)}", indent=4)
+            paragraph(out, f"{value}: {numbers(which)}", indent=4)
 
 
 def _show_verdicts(comparison: Comparison, out: Console) -> None:
@@ -136,14 +135,7 @@ def _show_verdicts(comparison: Comparison, out: Console) -> None:
         groups = [f"among {numbers(group)}" for group in verdict.groups if len(group) > 1]
         out.print(f"  {verdict.metric:<9} {'only ' + ', or '.join(groups) if groups else 'no'}")
         for reason in verdict.reasons:
-            _paragraph(out, reason, indent=12)
-
-
-def _paragraph(out: Console, text: str, indent: int = 2, mark: str = "") -> None:
-    """Print a paragraph, wrapped and indented; a mark stands before its first line."""
-    for line in Text(escaped(text)).wrap(out, max(out.width - indent - len(mark), 20)):
-        out.print(" " * indent + mark + line.plain.rstrip())
-        mark = " " * len(mark)
+            paragraph(out, reason, indent=12)
 
 
 def as_json(comparison: Comparison) -> dict[str, object]:

@@ -12,7 +12,7 @@ from genlab.cli.arguments import AsJson, PluginFiles, split_plain
 from genlab.units import as_json
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Console
 
     from genlab.difference import Difference, Resolved, Value
 
@@ -37,7 +37,6 @@ def command(
     """
     from genlab.cli.display import console
     from genlab.difference import differences, resolved
-    from genlab.wording import printable
 
     a, b = (resolved(ref) for ref in split_plain(recipes, "recipes", 2))
     found = differences(a, b)
@@ -46,44 +45,39 @@ def command(
     elif not found:
         typer.echo("no difference")
     else:
-        out = console()
-        out.print(f"A  {printable(a.what)}\nB  {printable(b.what)}\n")
-        out.print(_table(a, b, found))
+        _show(a, b, found, console())
 
 
-def _table(a: Resolved, b: Resolved, found: list[Difference]) -> Table:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    from genlab.difference import ABSENT, said
+def _show(a: Resolved, b: Resolved, found: list[Difference], out: Console) -> None:
+    """Print a row a key; where a terminal has no room for its columns, a few lines a key."""
+    from genlab.cli.fitting import Column, fits, paragraph, table, without_empty
+    from genlab.difference import said
     from genlab.wording import printable
 
-    def cell(value: Value) -> Text:
-        return Text(said(value), style="dim" if value is ABSENT else "")
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("key", no_wrap=True)
-    columns = [[Text(printable(one.key)) for one in found]]
-    for title, side, values, origins in (
-        ("A", a, [one.a for one in found], [one.origin_a for one in found]),
-        ("B", b, [one.b for one in found], [one.origin_b for one in found]),
-    ):
-        table.add_column(title, overflow="fold")
-        columns.append([cell(value) for value in values])
-        if any(origins):
-            table.add_column("from", style="dim", overflow="fold")
-            columns.append([Text(origin and printable(_short(origin, side.what))) for origin in origins])
-    for row in zip(*columns, strict=True):
-        table.add_row(*row)
-    return table
+    out.print(f"A  {printable(a.what)}\nB  {printable(b.what)}\n")
+    keys = [printable(one.key) for one in found]
+    sides = {"A": [(said(one.a), _short(one.origin_a, a.what)) for one in found]}
+    sides["B"] = [(said(one.b), _short(one.origin_b, b.what)) for one in found]
+    columns = [Column("key", keys)]
+    for title, cells in sides.items():
+        values, origins = zip(*cells, strict=True)
+        columns += without_empty([Column(title, values), Column("from", origins, style="dim")])
+    if not out.is_terminal or fits(columns, out.width):
+        out.print(table(columns))
+        return
+    for i, key in enumerate(keys):
+        out.print(key)
+        for title, cells in sides.items():
+            paragraph(out, "  ".join(filter(None, cells[i])), mark=f"{title}  ")
 
 
 def _short(origin: str, what: str) -> str:
     """Leave out of an origin the file that is compared, and the folder of any other; JSON has it in full."""
+    from genlab.wording import printable
+
     if origin.startswith(f"{what}:"):
-        return f"line {origin.removeprefix(f'{what}:')}"
-    return re.sub(r"^[^ ]*/(?=[^/ ]+:\d)", "", origin)
+        origin = f"line {origin.removeprefix(f'{what}:')}"
+    return origin and printable(re.sub(r"^[^ ]*/(?=[^/ ]+:\d)", "", origin))
 
 
 def _plain(a: Resolved, b: Resolved, found: list[Difference]) -> dict[str, object]:
