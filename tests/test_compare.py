@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -340,6 +341,21 @@ def test_mistakes(trained: dict[str, Path], tmp_path: Path, capsys: Captured) ->
     bare = [str(made_up(tmp_path, name, losses=(), model=False)) for name in "ab"]
     message = called(["compare", *bare, "-o", str(tmp_path / "x.png")], capsys, 2)
     assert "none of these runs has recorded an evaluation" in message
+
+
+def test_where_there_is_one_run_the_command_for_another_is_told(
+    bars: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    genlab.run(bars, {"train.epochs": 1, "seed": 4}, plots=False, device="cpu")
+    capsys.readouterr()
+    message = called(["compare", "runs/bars"], capsys, 2)
+    name, *words = shlex.split(message.partition("to train one more, with another seed: ")[2])
+    assert (name, words[0], words[-1]) == ("genlab", "run", "seed=5")
+    called([*words, "--device", "cpu"], capsys)
+    (varied,) = json.loads(called(["compare", "runs/bars", "--json"], capsys))["differences"]
+    assert varied["key"] == "seed"
+    assert sorted(varied["values"].values()) == [4, 5]
 
 
 def test_torch_is_not_needed(trained: dict[str, Path]) -> None:

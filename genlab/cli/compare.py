@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from genlab.cli.arguments import AsJson, png_path
 
 if TYPE_CHECKING:
     from genlab.comparison import Comparison
+    from genlab.digest import Digest
 
 
 def command(
@@ -46,13 +48,13 @@ def command(
 
     if output is not None:
         png_path(output)
-    found = find_runs(runs)
+    found = [digest(path) for path in find_runs(runs)]
     if len(found) < 2:
         raise RunError(
-            f"{found[0]}: one run; two or more are compared: give another, or a folder with runs below it "
-            "(`genlab runs show` shows one)"
+            f"{found[0].path}: one run; two or more are compared: give another, or a folder with runs below it "
+            f"(`genlab runs show` shows one)\nto train one more, with another seed: {_again(found[0])}"
         )
-    comparison = compare([digest(path) for path in found])
+    comparison = compare(found)
     if csv is not None:
         write_text(csv, as_csv(comparison))
     if json:
@@ -64,6 +66,15 @@ def command(
     for path in (csv, output):
         if path is not None:
             typer.echo(path, err=json)
+
+
+def _again(run: Digest) -> str:
+    """Return the command that trains what a run did, with another seed."""
+    from genlab.folders import from_here
+
+    seed = run.recipe.get("seed")
+    recipe = shlex.quote(from_here(run.path / "resolved.yaml"))
+    return f"genlab run {recipe} seed={seed + 1 if isinstance(seed, int) else 1}"
 
 
 def _draw(comparison: Comparison, output: Path) -> None:
