@@ -52,11 +52,18 @@ class Pruned:
     kept: tuple[str, ...]
 
 
-def list_runs() -> list[Listed]:
-    """Return every run of this user, trials of sweeps and damaged runs included, newest first."""
-    found = dict.fromkeys(path for path in run_folders() if is_run(path))
-    sweeps = runs_root().absolute() / "sweeps"
-    found |= dict.fromkeys(runs_below(sweeps))
+def list_runs(folder: str | None = None) -> list[Listed]:
+    """Return every run of this user, trials of sweeps and damaged runs included, newest first.
+
+    folder: only those below it. Raises ``RunError`` if there is no such folder.
+    """
+    if folder is None:
+        found = dict.fromkeys(path for path in run_folders() if is_run(path))
+        found |= dict.fromkeys(runs_below(runs_root() / "sweeps"))
+    elif Path(folder).is_dir():
+        found = dict.fromkeys(runs_below(Path(folder)))
+    else:
+        raise RunError(f"{printable(folder)}: there is no such folder")
     listed = []
     for path in found:
         try:
@@ -180,9 +187,12 @@ def prune(runs: Iterable[Listed]) -> Pruned:
     return Pruned(tuple(removed), tuple(kept))
 
 
-def leftovers() -> list[Path]:
-    """Return the hidden folders of runs and sweeps whose removal was cut short, in the folder of runs."""
-    root = runs_root().absolute()
+def leftovers(folder: str | None = None) -> list[Path]:
+    """Return the hidden folders of runs and sweeps whose removal was cut short.
+
+    folder: where they are looked for; by default the folder of runs.
+    """
+    root = (runs_root() if folder is None else Path(folder)).absolute()
     found = [path for depth in ("*", "sweeps/*") for path in root.glob(f"{depth}/.*.{REMOVED}")]
     return [path for path in found if _is_folder(path)]
 

@@ -81,6 +81,26 @@ def test_runs_can_be_chosen(runs: Path, capsys: Captured) -> None:
     assert "no runs" in called(["runs", "list", "--name", "nothing"], capsys)
 
 
+def test_the_runs_of_one_folder_alone(runs: Path, tmp_path: Path, capsys: Captured) -> None:
+    other = tmp_path / "other"
+    sweep = other / "sweeps" / "grid" / "20260101-000000-abcd"
+    made_up(sweep / "trials" / "000", "trial")
+    (sweep / "sweep.json").write_text("{}")
+    for root in (runs, other):
+        made_up(root, f"{root.name}-good")
+        made_up(root, f"{root.name}-failed", state="failed", model=False)
+        made_up(root, "half").rename(root / "made_up" / ".half.1234.removed")
+    assert {Path(str(row["path"])).name for row in listed(capsys, "--runs", "other")} == {
+        "other-good", "other-failed", "trial",
+    }  # fmt: skip
+    assert {Path(str(row["path"])).name for row in listed(capsys)} == {"runs-good", "runs-failed"}
+    called(["runs", "prune", "--runs", "other", "--yes"], capsys)
+    assert [path.name for path in (other / "made_up").iterdir()] == ["other-good"]
+    assert len(list((runs / "made_up").iterdir())) == 3
+    for command in ("list", "prune"):
+        assert "nowhere: there is no such folder" in called(["runs", command, "--runs", "nowhere"], capsys, 2)
+
+
 def test_a_sweep_is_one_line_unless_all_is_asked_for(runs: Path, capsys: Captured) -> None:
     sweep = runs / "sweeps" / "grid" / "20260101-000000-abcd"
     for i, state in enumerate(("completed", "completed", "failed")):

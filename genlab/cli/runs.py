@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genlab.cli import completion
-from genlab.cli.arguments import AsJson
+from genlab.cli.arguments import AsJson, Runs
 
 if TYPE_CHECKING:
     from genlab.housekeeping import Listed
@@ -42,9 +42,12 @@ def list_runs(
     name: Annotated[str | None, typer.Option("--name", help="Only runs of this name.")] = None,
     status: Annotated[list[State] | None, typer.Option("--status", help="Only runs found so; repeatable.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Each trial of a sweep too, not the sweep as one.")] = False,
+    runs: Runs = None,
     json: AsJson = False,
 ) -> None:
     """List runs, newest first; a sweep's trials are one line.
+
+    All of yours, wherever they lie; with --runs those below that folder.
 
     Example: genlab runs list --name mnist_cvae --status completed
     """
@@ -54,7 +57,7 @@ def list_runs(
 
     wanted = [
         one
-        for one in list_runs()
+        for one in list_runs(runs)
         if name in (None, one.run.name) and (not status or one.run.state in [state.value for state in status])
     ]
     if json:
@@ -149,6 +152,7 @@ def prune(
     older_than: Annotated[
         str | None, typer.Option("--older-than", help="Only runs that ended longer ago, as in 30d or 12h.")
     ] = None,
+    runs: Runs = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
     yes: Yes = False,
 ) -> None:
@@ -156,7 +160,7 @@ def prune(
 
     Those that failed, died or were interrupted, with neither a model nor a checkpoint.
 
-    Trials of sweeps are left alone, and so is a run that is under way.
+    Trials of sweeps are left alone, and so is a run that is under way. With --runs, only below that folder.
 
     Example: genlab runs prune --keep 3 --older-than 30d --dry-run
     """
@@ -166,8 +170,8 @@ def prune(
     from genlab.units import bytes_said, counted
 
     age = None if older_than is None else _age(older_than)
-    chosen: list[Listed] = prunable(list_runs(), keep=keep, older_than=age)
-    halves = leftovers()
+    chosen: list[Listed] = prunable(list_runs(runs), keep=keep, older_than=age)
+    halves = leftovers(runs)
     if not chosen and not halves:
         typer.echo("nothing to remove")
         return
