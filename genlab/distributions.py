@@ -25,9 +25,8 @@ def diagonal_normal(mean: Tensor, log_var: Tensor) -> Distribution:
 
 @contextmanager
 def default_validation(on: bool | None = None) -> Iterator[None]:
-    """Put back, after a block, whether distributions validate their arguments by default.
+    """Put back, after a block, whether distributions validate by default; with ``on``, set it first.
 
-    on: what it is for the block; by default what it was.
     torch.compile switches that off for the whole process, the first time that it is used.
     """
     before = Distribution._validate_args

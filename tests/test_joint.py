@@ -22,8 +22,7 @@ from torch.distributions import (
 )
 
 from genlab.testing.checking import Failed
-from genlab.testing.densities import DRAWS
-from genlab.testing.joint import Joint, check_joint
+from genlab.testing.joint import DRAWN, Joint, check_joint
 
 ONE, SOME = torch.ones(3), torch.tensor([0.0, 1.0, -2.0])
 APART = torch.stack([SOME - 30, SOME, SOME + 30])
@@ -46,6 +45,7 @@ HONEST = {
     "at two ends": each(Beta(0.5 * ONE, 0.5 * ONE, validate_args=False)),
     "continuous Bernoulli": each(ContinuousBernoulli(logits=SOME, validate_args=False)),
     "Bernoulli": each(Bernoulli(logits=SOME)),
+    "256 levels": each(Categorical(logits=torch.sin(torch.arange(3 * 256.0)).view(3, 256))),
     "bytes": each(Binomial(255, 0.3 * ONE)),
 }
 
@@ -57,19 +57,19 @@ def _seed() -> None:
 
 @pytest.mark.parametrize("p", HONEST.values(), ids=HONEST.keys())
 def test_what_is_drawn_from_its_own_density_passes(p: Distribution) -> None:
-    check_joint(Joint(p.log_prob, p.sample((DRAWS,))), "latent", "")
+    check_joint(Joint(p.log_prob, p.sample((DRAWN,))), "latent", "")
 
 
 @pytest.mark.parametrize("p", HONEST.values(), ids=HONEST.keys())
 def test_a_density_that_is_averaged_is_found(p: Distribution) -> None:
     with pytest.raises(Failed, match="over 3 latents it does not add up to 1"):
-        check_joint(Joint(lambda z: p.log_prob(z) / 3, p.sample((DRAWS,))), "latent", "")
+        check_joint(Joint(lambda z: p.log_prob(z) / 3, p.sample((DRAWN,))), "latent", "")
 
 
 @pytest.mark.parametrize("name", ["normal", "Laplace", "Cauchy", "continuous Bernoulli", "Bernoulli", "bytes"])
 def test_two_numbers_that_share_their_noise_are_found(name: str) -> None:
     p = HONEST[name]
-    draws = p.sample((DRAWS,))
+    draws = p.sample((DRAWN,))
     rank = draws[:, 0].argsort().argsort()
     draws[:, 1] = draws[:, 1].sort().values[rank]  # the same shares of each, and one follows the other
     with pytest.raises(Failed, match="differ from it in how often latents 1 and 2 are both large or both small"):

@@ -38,6 +38,10 @@ class Skipped(Exception):
     """A check that does not apply, or cannot be made here; the message says why."""
 
 
+class DoesNotApply(Skipped):
+    """A check of what the part has every right to refuse; those that build on it are made all the same."""
+
+
 class Subject(Protocol):
     """What checks look at: it says what it is."""
 
@@ -86,6 +90,7 @@ class Session:
         self.subject = subject
         self.checks = {each.name: each for each in checks}
         self._results: dict[str, Result] = {}
+        self._passed_over: set[str] = set()
 
     def result(self, name: str) -> Result:
         """Return what a check found; those that it needs are made first."""
@@ -99,7 +104,9 @@ class Session:
 
     def _made(self, made: Check) -> Result:
         for need in made.needs:
-            if need in self.checks and (found := self.result(need).outcome) != "passed":
+            if need not in self.checks:
+                continue
+            if (found := self.result(need).outcome) != "passed" and need not in self._passed_over:
                 came = "failed" if found == "failed" else "was skipped"
                 return Result(made.name, "skipped", reason=f"it builds on {need!r}, which {came}")
         try:
@@ -108,6 +115,8 @@ class Session:
         except Failed as failed:
             return Result(made.name, "failed", message=str(failed))
         except Skipped as skipped:
+            if isinstance(skipped, DoesNotApply):
+                self._passed_over.add(made.name)
             return Result(made.name, "skipped", reason=str(skipped))
         except (Exception, SystemExit) as error:  # sys.exit() in a part must not end the tests
             return Result(made.name, "failed", message=str(_raised(made, error)))

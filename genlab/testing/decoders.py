@@ -86,17 +86,20 @@ def any_batch_size(subject: DecoderSubject) -> None:
     """It works for one latent and for an odd number of them."""
     mend = "leave the first axis alone: .unflatten(1, ...) and not .squeeze() or .view(-1, ...)"
     for case, batch in product(subject.cases, BATCHES):
-        h = subject.module(case)(*subject.inputs(case, batch))
+        h = modules.of_a_batch(subject, case, batch, mend)
         _expect(h, (batch, *case.given[1]), f"{batch} examples", mend)
 
 
 @check("shapes")
 def any_latent_size(subject: DecoderSubject) -> None:
-    """It takes as many latents as it is told to, one included."""
+    """It takes as many latents as it is told to, or refuses their number with a ValueError."""
     out = subject.case.given[1]
-    for latent in (1, 2, 8):
+    for latent in LATENTS:
+        case = Case((latent, out), subject.case.x_shape, latent)
+        if not subject.takes(case):
+            continue
         try:
-            h = subject.module(Case((latent, out), subject.case.x_shape, latent))(noise(2, latent))
+            h = subject.module(case)(noise(2, latent))
         except Exception as error:
             raise Failed(
                 expected=f"that it can be built for, and used with, {latent} latents",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution, kl_divergence
 
 from genlab.testing.checking import Failed, Skipped
+from genlab.testing.supports import LogProb, Support
 
 DRAWS = 20_000
 POINTS = 20_001
@@ -21,8 +21,6 @@ KL_DRAWS = 200_000
 SIGMAS = 5.0
 ESTIMATED = 0.1  # standard deviations that a mean may be off which is itself an average of samples
 KS = 2.5  # Kolmogorov's statistic times sqrt(n) exceeds this with probability 7e-6
-LogProb = Callable[[Tensor], Tensor]
-"""Maps N values ``(N,)`` to their log-densities ``(N,)``."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +29,7 @@ class OneDimensional:
 
     log_prob: LogProb
     draws: Tensor
+    support: Support
 
     @property
     def values(self) -> Tensor | None:
@@ -43,7 +42,7 @@ def check_total(p: OneDimensional, what: str, mend: str) -> None:
     """Raise ``Failed`` unless probabilities sum, or the density integrates, to one."""
     values = p.values
     if values is None:
-        grid, density = _density(p)
+        grid, density = density_of(p)
         total = torch.trapezoid(density, grid).item()
         slack = PRECISE
     else:
@@ -73,12 +72,12 @@ def check_draws(p: OneDimensional, what: str) -> None:
                 mend=mend,
             )
         return
-    grid, density = _density(p)
+    grid, density = density_of(p)
     steps = 0.5 * (density[1:] + density[:-1]) * (grid[1:] - grid[:-1])
     below = torch.cat([torch.zeros(1, dtype=torch.float64), steps.cumsum(0)])
     draws = p.draws.double().sort().values
     index = torch.searchsorted(grid, draws).clamp(1, len(grid) - 1)
-    share = (draws - grid[index - 1]) / (grid[index] - grid[index - 1])
+    share = ((draws - grid[index - 1]) / (grid[index] - grid[index - 1])).clamp(0, 1)
     wanted = below[index - 1] + share * (below[index] - below[index - 1])
     found = (torch.arange(len(draws)) + 0.5) / len(draws)
     distance = (wanted - found).abs().max().item()
@@ -108,17 +107,27 @@ def check_mean(mean: Tensor, draws: Tensor) -> None:
         )
 
 
-def _density(p: OneDimensional) -> tuple[Tensor, Tensor]:
-    """Return a grid of the line, fine where samples are, and the density there, both ``(N,)`` float64."""
-    low, middle, high = p.draws.double().quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
-    width = (high - low).clamp(min=1e-6)
-    turn = torch.linspace(0, 1, POINTS + 2, dtype=torch.float64)[1:-1]
-    grid = middle + width * torch.tan(math.pi * (turn - 0.5))
+def density_of(p: OneDimensional) -> tuple[Tensor, Tensor]:
+    """Return a grid of the support, fine where samples are, and the density there, both ``(N,)`` float64."""
+    draws, line = p.draws.double(), p.support.line
+    grid = _around(draws)
+    if line is not None:  # fine towards its bounds, too
+        free = _around(line.inv(draws.view(-1, *p.support.shape)).flatten())
+        grid = torch.cat([grid, line(free.view(-1, *p.support.shape)).flatten()])
+    grid = p.support.interior(grid.float().unique())
     try:
-        return grid, p.log_prob(grid.float()).double().exp().nan_to_num(nan=math.inf)
+        return grid.double(), p.log_prob(grid).double().exp().nan_to_num(nan=math.inf)
     except ValueError as error:
         said = str(error).partition("\n")[0]
-        raise Skipped(f"log_prob refuses values outside the support: {said}") from None
+        raise Skipped(f"log_prob refuses values, and there is no `support` that says which: {said}") from None
+
+
+def _around(draws: Tensor) -> Tensor:
+    """Return a grid of the line, half of it between the quartiles of draws, ``(POINTS,)``."""
+    low, middle, high = draws.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
+    width = (high - low).clamp(min=1e-6)
+    turn = torch.linspace(0, 1, POINTS + 2, dtype=torch.float64)[1:-1]
+    return middle + width * torch.tan(math.pi * (turn - 0.5))
 
 
 def check_kl(q: Distribution, p: Distribution) -> None:
@@ -138,7 +147,17 @@ def check_kl(q: Distribution, p: Distribution) -> None:
         raise Failed(expected="KL(q || p) >= 0", came=f"{kl.min().item():.4g}", mend=mend)
     with torch.no_grad():
         z = q.sample(torch.Size([KL_DRAWS]))
-        terms = (q.log_prob(z) - p.log_prob(z)).double()
+        support = Support.of(p, p.sample(torch.Size([DRAWS])))
+        within, beyond = (support.has(far * z.flatten(0, 1)).view(z.shape[:2]).all(0) for far in (1, 100))
+        if not within.all() and kl[~within].isfinite().any():
+            raise Failed(
+                expected="an infinite KL(q || p), as q has samples that p cannot have",
+                came=f"{kl[~within].min().item():.4g}",
+                mend=mend,
+            )
+        if not (there := within & (kl.isfinite() | beyond)).any():
+            raise Skipped("it is infinite: q reaches beyond what p can be, and there is nothing to compare")
+        terms, kl = (q.log_prob(z)[:, there] - p.log_prob(z[:, there])).double(), kl[there]
     error = terms.std(0) / math.sqrt(KL_DRAWS) + 1e-4 * (1 + kl.abs())
     off = ((kl - terms.mean(0)).abs() / error).max().item()
     if not off <= SIGMAS:

@@ -15,9 +15,10 @@ from genlab.precision import in_float32
 from genlab.testing import machines, modules, parts, sensitivity
 from genlab.testing.checking import Failed, Suite, check
 from genlab.testing.densities import DRAWS, OneDimensional, check_draws, check_kl, check_mean, check_total
-from genlab.testing.joint import Joint, check_joint
+from genlab.testing.joint import DRAWN, Joint, check_joint
 from genlab.testing.module_subject import BF16, Case, ShapedSubject, uniform
 from genlab.testing.subject import BATCHES, LATENTS
+from genlab.testing.supports import Support, value_of
 
 Shape = tuple[int, ...]
 JOINTLY = "sum over the latents in log_prob, and draw noise of the shape of z, a number for each latent"
@@ -44,9 +45,9 @@ class EncoderSubject(ShapedSubject):
         return z, q.log_prob(z)
 
     def steady(self, module: nn.Module, *inputs: Tensor) -> Tensor:
-        """Return the density of some z, the same for every example."""
+        """Return the density of some z, the same for every example unless it is bounded by x."""
         q = module(*inputs)
-        density: Tensor = q.log_prob(torch.full(q.batch_shape + q.event_shape, 0.3))
+        density: Tensor = q.log_prob(value_of(q, 0.3))
         return density
 
     def halved(self, module: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -63,7 +64,7 @@ class EncoderSubject(ShapedSubject):
 
     def narrow(self) -> Distribution:
         """Return q(z|x) of one example with one latent, its parameters moved a little."""
-        case = Case((self.case.x_shape, 1), self.case.x_shape, 1)
+        case = self.single(Case((self.case.x_shape, 1), self.case.x_shape, 1))
         with torch.no_grad():
             q: Distribution = self.moved(case).eval()(*self.inputs(case, 1))
         return q
@@ -73,7 +74,7 @@ class EncoderSubject(ShapedSubject):
         q = self.narrow()
         with torch.no_grad():
             draws = getattr(q, how)(torch.Size([DRAWS])).flatten()
-        return OneDimensional(lambda z: q.log_prob(z[:, None, None]).flatten(), draws)
+        return OneDimensional(lambda z: q.log_prob(z[:, None, None]).flatten(), draws, Support.of(q, draws))
 
     def usual(self) -> Distribution:
         """Return q(z|x) of one example with the usual latents, its parameters moved a little."""
@@ -85,8 +86,8 @@ class EncoderSubject(ShapedSubject):
         """Return it as a distribution of several numbers, drawn with ``rsample`` or ``sample``."""
         q = self.usual()
         with torch.no_grad():
-            draws = getattr(q, how)(torch.Size([DRAWS]))[:, 0]
-        return Joint(lambda z: q.log_prob(z[:, None])[:, 0].detach(), draws)
+            draws = getattr(q, how)(torch.Size([DRAWN]))[:, 0]
+        return Joint.within(Support.of(q, draws), lambda z: q.log_prob(z[:, None])[:, 0].detach(), draws)
 
 
 @check("builds")
@@ -117,7 +118,7 @@ def shapes(subject: EncoderSubject) -> None:
     for case in subject.cases:
         q = subject.module(case)(*subject.inputs(case, 2))
         _expect(q, 2, case.latent, case, INDEPENDENT)
-        density = q.log_prob(torch.zeros(2, case.latent))
+        density = q.log_prob(value_of(q, 0.0))
         if tuple(density.shape) != (2,):
             raise Failed(
                 expected="log_prob of shape (2,) for z of 2 examples",
@@ -134,15 +135,17 @@ def any_batch_size(subject: EncoderSubject) -> None:
     """
     mend = "leave the first axis alone: .flatten(1) and not .squeeze() or .view(-1, ...)"
     for case, batch in product(subject.cases, BATCHES):
-        q = subject.module(case)(*subject.inputs(case, batch))
+        q = modules.of_a_batch(subject, case, batch, mend)
         _expect(q, batch, case.latent, case, mend)
 
 
 @check("shapes")
 def any_latent_size(subject: EncoderSubject) -> None:
-    """It makes as many latents as it is asked for, one included."""
-    for usual, latent in product(subject.cases, (1, 2, 8)):
+    """It makes as many latents as it is asked for, or refuses their number with a ValueError."""
+    for usual, latent in product(subject.cases, LATENTS):
         case = Case((usual.x_shape, latent), usual.x_shape, latent)
+        if not subject.takes(case):
+            continue
         q = subject.module(case)(*subject.inputs(case, 2))
         _expect(q, 2, latent, case, "make the size of the last layer of `latent`, 2 * latent for mean and log_var")
 

@@ -1,7 +1,8 @@
 """Do a distribution of several numbers and its samples say the same?
 
 Where there is one number, its density can be added up on a grid. Of several, q is held against a simpler
-distribution g, made to lie where samples of q do. For every bounded function f,
+distribution g, made to lie where samples of q do; these make g and are not used again, as it would owe to their
+chance. For every bounded function f,
 
     E_q[f g / (g + q)] = E_g[f q / (g + q)],
 
@@ -12,7 +13,7 @@ standard errors can be relied on (Bennett 1976).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -21,18 +22,26 @@ from torch import Tensor
 
 from genlab.testing.checking import Failed
 from genlab.testing.densities import DRAWS, FEW, SIGMAS, TOLERANCE
+from genlab.testing.supports import LogProb, Support
 
+DRAWN = 2 * DRAWS  # one half makes g, the other is compared with it
 BINS = 50
-LogProb = Callable[[Tensor], Tensor]
-"""Maps N values ``(N, D)`` to their log-densities ``(N,)``."""
 
 
 @dataclass(frozen=True)
 class Joint:
-    """A distribution of D numbers. draws ``(N, D)``: samples of it."""
+    """A distribution of D numbers. draws ``(DRAWN, D)``: samples of it."""
 
     log_prob: LogProb
     draws: Tensor
+
+    @classmethod
+    def within(cls, support: Support, log_prob: LogProb, draws: Tensor) -> Joint:
+        """Return it with a density of zero outside its support; of shares that add up to one all but the last."""
+        density = support.within(log_prob)
+        if not support.is_simplex:
+            return cls(density, draws)
+        return cls(lambda z: density(torch.cat([z, 1 - z.sum(1, keepdim=True)], 1)), draws[:, :-1])
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,9 @@ def check_joint(q: Joint, what: str, mend: str) -> None:
 
     what: one of the numbers, ``"latent"``.
     """
-    g = _shuffled(q.draws) if _is_discrete(q.draws) else _histograms(q.draws)
+    shown, draws = q.draws.tensor_split(2)
+    q = Joint(q.log_prob, draws)
+    g = _shuffled(shown) if _is_discrete(shown) else _histograms(shown)
     weights = [torch.sigmoid(sign * _ratio(q, g, z)) for sign, z in ((1, q.draws), (-1, g.draws))]
     found = []
     for about, at_q, at_g in _functions(q, g, what):
@@ -96,13 +107,19 @@ def _histograms(draws: Tensor) -> Simple:
 
     def log_prob(z: Tensor) -> Tensor:
         columns = zip(z.T, edges, shares, strict=True)
-        return torch.stack([(share / edge.diff()).log()[_bin(z, edge)] for z, edge, share in columns]).sum(0)
+        return torch.stack([_uniform(z, edge, share) for z, edge, share in columns]).sum(0)
 
     columns = []
     for edge, share in zip(edges, shares, strict=True):
         bins = share.multinomial(DRAWS, replacement=True)
         columns.append(edge[bins] + edge.diff()[bins] * torch.rand(DRAWS, dtype=torch.float64))
     return Simple(log_prob, torch.stack(columns, dim=1).to(draws.dtype), draws.median(0).values)
+
+
+def _uniform(column: Tensor, edges: Tensor, shares: Tensor) -> Tensor:
+    """Return the log-density of each number ``(N,)``: minus infinity beyond the first edge and the last."""
+    found = (shares / edges.diff()).log()[_bin(column, edges)]
+    return torch.where((column < edges[0]) | (column > edges[-1]), -math.inf, found)
 
 
 def _bin(column: Tensor, edges: Tensor) -> Tensor:

@@ -17,9 +17,10 @@ from genlab.seeds import seeded
 from genlab.testing import machines, modules, parts
 from genlab.testing.checking import Failed, Skipped, Suite, check
 from genlab.testing.densities import DRAWS, SIGMAS, OneDimensional, check_draws, check_total
-from genlab.testing.joint import Joint, check_joint
+from genlab.testing.joint import DRAWN, Joint, check_joint
 from genlab.testing.module_subject import Case, ShapedSubject, noise
 from genlab.testing.subject import BATCHES, X_SHAPES
+from genlab.testing.supports import LogProb, Support
 
 Shape = tuple[int, ...]
 SINGLE: tuple[Shape, ...] = ((1,), (1, 1, 1))
@@ -63,18 +64,18 @@ class LikelihoodSubject(ShapedSubject):
         shape = next((s for s in SINGLE if self.takes(Case((s,), s))), None)
         if shape is None:
             raise Skipped("it takes no x of one element, whose probabilities could be added up")
-        found = self.small(shape)
-        return OneDimensional(found.log_prob, found.draws.flatten())
+        support, log_prob, draws = self.small(shape, DRAWS)
+        return OneDimensional(log_prob, draws.flatten(), support)
 
     def several(self) -> Joint:
         """Return p(x|z) of an x of three elements."""
         shape = next((s for s in TRIPLE if self.takes(Case((s,), s))), None)
         if shape is None:
             raise Skipped("it takes no x of three elements")
-        return self.small(shape)
+        return Joint.within(*self.small(shape, DRAWN))
 
-    def small(self, shape: Shape) -> Joint:
-        """Return p(x|z) of one h; x lies flat, its elements side by side."""
+    def small(self, shape: Shape, drawn: int) -> tuple[Support, LogProb, Tensor]:
+        """Return p(x|z) of one h, and samples; x lies flat, its elements side by side."""
         case = Case((shape,), shape)
         module, h = self.moved(case).eval(), self.h(case, 1)
 
@@ -86,7 +87,8 @@ class LikelihoodSubject(ShapedSubject):
             return p(len(x)).log_prob(x.view(-1, *shape)).detach()
 
         with torch.no_grad():
-            return Joint(log_prob, p(DRAWS).sample().flatten(1))
+            draws = p(drawn).sample().flatten(1)
+            return Support.of(p(1), draws), log_prob, draws
 
 
 @check()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from genlab.precision import Precision
 from genlab.seeds import seeded
-from genlab.testing.checking import Skipped
+from genlab.testing.checking import DoesNotApply, Skipped
 from genlab.testing.subject import LATENTS, X_SHAPES, PartSubject, refuses
 
 BF16 = Precision("bf16", "cpu")
@@ -34,6 +34,11 @@ class Case:
 
 class ModuleSubject(PartSubject, ABC):
     """A part that is a module: how it is built, what it is given, and what training computes with it."""
+
+    @property
+    def otherwise(self) -> str:
+        """What else its author can do where every way to build it was refused."""
+        return ""
 
     @abstractmethod
     def tried(self) -> Sequence[Case]:
@@ -80,6 +85,12 @@ class ModuleSubject(PartSubject, ABC):
             raise Skipped("it could not be built")
         return self.cases[0]
 
+    def single(self, case: Case) -> Case:
+        """Return a case of one latent; raises ``DoesNotApply`` if it is refused."""
+        if not self.takes(case):
+            raise DoesNotApply("it refuses a single latent, whose density could be added up")
+        return case
+
     def module(self, case: Case | None = None, seed: int = 0) -> Any:
         """Build it, by default as usual."""
         return self.build(*(case or self.case).given, seed=seed)
@@ -104,6 +115,11 @@ class ShapedSubject(ModuleSubject, ABC):
     def __init__(self, cls: type, x_shapes: Iterable[tuple[int, ...]] = X_SHAPES, /, **options: Any) -> None:
         super().__init__(cls, **options)
         self.x_shapes = shapes_of(x_shapes)
+
+    @property
+    def otherwise(self) -> str:
+        """Say how other shapes are tried."""
+        return f", or say which shapes it takes: check_{self.kind}({self.cls.__name__}, [(3, 32, 32)])"
 
 
 def shapes_of(x_shapes: Iterable[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:

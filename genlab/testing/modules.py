@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from genlab.errors import GenlabError
 from genlab.testing.checking import Failed, check
-from genlab.testing.module_subject import ModuleSubject
+from genlab.testing.module_subject import Case, ModuleSubject
 from genlab.testing.subject import refuses, seed_all
 from genlab.testing.watching import HostWaits
 
@@ -20,7 +22,7 @@ def builds(subject: ModuleSubject) -> None:
     """It can be built for the shapes and latent sizes that are tried, or refuses them with a ValueError.
 
     A ValueError in a constructor is an answer to whoever wrote the recipe; anything else is a defect. At least one
-    shape must be taken.
+    of them must be taken.
     """
     refusal: Exception | None = None
     for case in subject.tried():
@@ -38,11 +40,22 @@ def builds(subject: ModuleSubject) -> None:
             refusal = error
     if not subject.cases:
         raise Failed(
-            expected="that it can be built for one of the shapes that are tried",
+            expected="that it can be built in one of the ways that are tried",
             came=refused_by(refusal) if refusal else "none of them was tried",
-            mend=f"give the options that it requires, width=8 for example, or say which shapes it takes: "
-            f"check_{subject.kind}({subject.cls.__name__}, [(3, 32, 32)])",
+            mend=f"give the options that it requires, width=8 for example{subject.otherwise}",
         )
+
+
+def of_a_batch(subject: ModuleSubject, case: Case, batch: int, mend: str) -> Any:
+    """Return what it makes of a batch; raises ``Failed``, with ``mend``, if it raises."""
+    module = subject.module(case)
+    try:
+        return module(*subject.inputs(case, batch))
+    except Exception as error:
+        if any(isinstance(each, _BatchNorm) for each in module.modules()):
+            mend = "BatchNorm cannot tell the variance of a single number: use nn.LayerNorm or nn.GroupNorm"
+        expected = f"a result for a batch of {batch} ({case})"
+        raise Failed(expected=expected, came=refused_by(error), mend=mend) from None
 
 
 @check("builds")

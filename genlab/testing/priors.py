@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
+from itertools import islice
 from typing import Any, ClassVar
 
 import torch
@@ -10,12 +12,17 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from genlab.distributions import diagonal_normal
+from genlab.seeds import seeded
 from genlab.testing import machines, modules, parts
 from genlab.testing.checking import Failed, Skipped, Suite, check
 from genlab.testing.densities import DRAWS, OneDimensional, check_draws, check_kl, check_mean, check_total
+from genlab.testing.joint import DRAWN as JOINTLY
 from genlab.testing.joint import Joint, check_joint
 from genlab.testing.module_subject import Case, ModuleSubject, noise
 from genlab.testing.subject import LATENTS, X_SHAPES
+from genlab.testing.supports import Support
+
+DRAWN = 50  # latents that are looked at one by one
 
 
 class PriorSubject(ModuleSubject):
@@ -24,12 +31,27 @@ class PriorSubject(ModuleSubject):
     kind: ClassVar[str] = "prior"
 
     def tried(self) -> Sequence[Case]:
-        """The usual latent size; one that a prior refuses is another check's matter."""
-        return [Case((latent,), X_SHAPES[0], latent) for latent in LATENTS[:1]]
+        """Several latent sizes, the usual one first."""
+        return [self.of(latent) for latent in LATENTS]
+
+    @cached_property
+    def cases(self) -> tuple[Case, ...]:
+        """The usual case: others are for ``any_latent_size``."""
+        return tuple(islice(filter(self.takes, self.tried()), 1))
+
+    @property
+    def otherwise(self) -> str:
+        """Say what is tried."""
+        return f", or let it take one of the latent sizes {', '.join(map(str, LATENTS))}"
+
+    def of(self, latent: int) -> Case:
+        """Return the case of a latent size."""
+        return Case((latent,), X_SHAPES[0], latent)
 
     def inputs(self, case: Case, batch: int = 3) -> tuple[Tensor, ...]:
-        """Return z ``(B, Z)``."""
-        return (noise(batch, case.latent),)
+        """Return draws z ``(B, Z)``: whatever else it might refuse."""
+        with seeded(0, torch.device("cpu")), torch.no_grad():
+            return (self.module(case)().sample(torch.Size([batch])),)
 
     def step(self, module: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return the log-density of z, ``(B,)``, and samples ``(2, Z)``."""
@@ -44,16 +66,16 @@ class PriorSubject(ModuleSubject):
     def one(self) -> OneDimensional:
         """Return p(z) where z is one number."""
         with torch.no_grad():
-            p: Distribution = self.moved(Case((1,), X_SHAPES[0], 1)).eval()()
+            p: Distribution = self.moved(self.single(self.of(1))).eval()()
             draws = p.sample(torch.Size([DRAWS])).flatten()
-        return OneDimensional(lambda z: p.log_prob(z[:, None]).detach(), draws)
+        return OneDimensional(lambda z: p.log_prob(z[:, None]).detach(), draws, Support.of(p, draws))
 
     def several(self) -> Joint:
         """Return p(z) of the usual latents."""
         with torch.no_grad():
             p: Distribution = self.moved().eval()()
-            draws = p.sample(torch.Size([DRAWS]))
-        return Joint(lambda z: p.log_prob(z).detach(), draws)
+            draws = p.sample(torch.Size([JOINTLY]))
+        return Joint.within(Support.of(p, draws), lambda z: p.log_prob(z).detach(), draws)
 
 
 @check("builds")
@@ -87,38 +109,43 @@ def shapes(subject: PriorSubject) -> None:
 
 @check("shapes")
 def any_latent_size(subject: PriorSubject) -> None:
-    """It works for as many latents as it is told, one included."""
-    for latent in (1, 2, 8):
-        p = subject.module(Case((latent,), X_SHAPES[0], latent))()
-        _expect(p, latent, "make sizes of `latent`")
+    """It works for as many latents as it is told, or refuses their number with a ValueError."""
+    for case in filter(subject.takes, subject.tried()):
+        _expect(subject.module(case)(), case.latent, "make sizes of `latent`")
 
 
-@check("any_latent_size")
+@check("shapes")
 def can_be_sampled(subject: PriorSubject) -> None:
-    """sample((N,)) returns N finite latents, all different, and log_prob a number for each of them.
+    """sample((N,)) returns N finite latents that differ, and log_prob a number for each of them.
 
-    `genlab sample` begins with it.
+    `genlab sample` begins with it. Of latents that can be counted, bits for example, some may be the same.
     """
     p = subject.module()()
-    z = p.sample(torch.Size([7]))
-    wanted = (7, subject.case.latent)
-    if tuple(z.shape) != wanted or not z.isfinite().all() or len(z.unique(dim=0)) < len(z):
-        same = ", finite, some the same" if z.isfinite().all() else ", not finite"
+    z = p.sample(torch.Size([DRAWN]))
+    wanted = (DRAWN, subject.case.latent)
+    if tuple(z.shape) != wanted or not z.isfinite().all() or _repeats(z):
+        same = ", finite, the same again" if z.isfinite().all() else ", not finite"
         raise Failed(
             expected=f"different, finite latents of shape {wanted}",
             came=f"{tuple(z.shape)}{same}",
             mend="let sample() draw anew for each of the sample shape's elements",
         )
     density = p.log_prob(z)
-    if tuple(density.shape) != (7,):
+    if tuple(density.shape) != (DRAWN,):
         raise Failed(
-            expected="log-densities of shape (7,)",
+            expected=f"log-densities of shape ({DRAWN},)",
             came=str(tuple(density.shape)),
             mend="sum over the latents in log_prob; Independent(..., 1) does",
         )
 
 
-@check("can_be_sampled")
+def _repeats(z: Tensor) -> bool:
+    """Whether draws ``(N, Z)`` are the same again where chance would not have it so."""
+    counted = all(2 * len(column.unique()) < len(z) for column in z.T)
+    return len(z.unique(dim=0)) < (2 if counted else len(z))
+
+
+@check("can_be_sampled", "any_latent_size")
 def density_integrates_to_one(subject: PriorSubject) -> None:
     """With one latent, exp(log_prob) integrates to 1.
 
@@ -187,19 +214,19 @@ CHECKS: tuple[Any, ...] = (
     shapes,
     any_latent_size,
     can_be_sampled,
-    modules.computes_in_float32,
+    modules.computes_in_float32.after("can_be_sampled"),
     modules.same_seed_same_weights,
-    modules.leaves_the_seed_alone,
-    modules.repeats_itself_under_a_seed,
-    modules.eval_mode_is_steady,
-    modules.leaves_its_mode_alone,
-    modules.gradients_reach_every_parameter,
+    modules.leaves_the_seed_alone.after("can_be_sampled"),
+    modules.repeats_itself_under_a_seed.after("can_be_sampled"),
+    modules.eval_mode_is_steady.after("can_be_sampled"),
+    modules.leaves_its_mode_alone.after("can_be_sampled"),
+    modules.gradients_reach_every_parameter.after("can_be_sampled"),
     density_integrates_to_one,
     samples_follow_the_density,
     latents_follow_the_density_jointly,
     kl_is_what_samples_say,
     mean_is_what_samples_say,
-    modules.does_not_make_the_host_wait,
+    modules.does_not_make_the_host_wait.after("can_be_sampled"),
     machines.moves_to_another_device,
     machines.compiles_whole,
     machines.state_is_tensors,

@@ -24,7 +24,8 @@ NAME = "under_test"
 DISTRIBUTION = "genlab.testing"
 X_SHAPES = ((1, 4, 4), (5,), (3, 5, 7), (1, 28, 28))
 """The shapes of x that parts are tried with: a small image, a vector, one with odd sides, a digit."""
-LATENTS = (3, 1)
+LATENTS = (3, 1, 2, 8)
+"""The latent sizes that parts are tried with, the usual one first."""
 BATCHES = (1, 3)
 AROUND: Mapping[str, JsonValue] = {
     "name": NAME, "data": "bars", "encoder": {"use": "mlp", "hidden": [16]}, "latent": 3,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -20,11 +22,14 @@ WAITS = {
     "unique_consecutive", "unique_dim",
 }  # fmt: skip
 DISPATCH = {Path(__file__).name, "_compile.py", "_python_dispatch.py", "eval_frame.py"}  # what leads here
+DISTRIBUTIONS = TORCH / "distributions"
 BY_MASK = {"index", "index_put", "index_put_", "_index_put_impl_"}
 
 
 class HostWaits(TorchDispatchMode):
     """Notes where the host would wait for a device. ``found``: each place and the operation.
+
+    Some distributions of torch's validate inside although they were told not to; that is no part's to change.
 
     direct: only if it is a part itself that asks for it, not a function of torch's that it calls.
     """
@@ -40,7 +45,8 @@ class HostWaits(TorchDispatchMode):
         """Carry out one operation."""
         name = str(func._schema.name).partition("::")[2]
         masks = [a for a in tree_leaves(args[1:]) if isinstance(a, Tensor) and a.dtype == torch.bool]
-        if (name in WAITS or (name in BY_MASK and masks)) and not (self.direct and by_torch()):
+        waits = name in WAITS or (name in BY_MASK and masks)
+        if waits and not (self.direct and by_torch()) and not against_orders():
             self.found.append(f"{name} {place()}".strip())
         return func(*args, **(kwargs or {}))
 
@@ -72,6 +78,18 @@ def by_torch() -> bool:
     frames = (Path(frame.filename) for frame in reversed(traceback.extract_stack()))
     caller = next(path for path in frames if path.name not in DISPATCH)
     return TORCH in caller.parents
+
+
+def against_orders() -> bool:
+    """Whether the operation at hand was asked for inside a distribution of torch's that is not to validate."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if DISTRIBUTIONS in Path(frame.f_code.co_filename).parents:
+            own = getattr(frame.f_locals.get("self"), "__dict__", {})
+            if False in (frame.f_locals.get("validate_args"), own.get("_validate_args")):
+                return True
+        frame = frame.f_back
+    return False
 
 
 def place() -> str:
