@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -13,17 +14,19 @@ from torch.optim import Optimizer
 from genlab.testing import parts
 from genlab.testing.checking import Failed, Skipped, Suite, check
 from genlab.testing.modules import refused_by
-from genlab.testing.subject import PartSubject
-from genlab.testing.watching import HostWaits
+from genlab.testing.subject import PartSubject, refuses
+from genlab.testing.watching import HostWaits, Strays
 from genlab.train.parameters import flattened
 from genlab.train.tree import pack, unpack
 
-START = (1.0, -2.0, 0.5)
+STARTS = ([1.0, -2.0, 0.5], [[3.0, -0.1], [0.7, 2.0]], 1.5)
 STEPS = 3
+UNTOLD = ("'Meta' backend", "item() cannot be called on meta", "register_meta")  # what another device may well do
+Params = Sequence[Parameter]
 
 
 class OptimizerSubject(PartSubject):
-    """An optimizer under test, on a parabola."""
+    """An optimizer under test, on a parabola of parameters of several shapes."""
 
     kind: ClassVar[str] = "optimizer"
 
@@ -32,19 +35,53 @@ class OptimizerSubject(PartSubject):
         optimizer: Optimizer = self.build(list(params), False)
         return optimizer
 
-    def fresh(self) -> tuple[Parameter, Optimizer]:
-        """Return a parameter and an optimizer of it."""
-        weight = Parameter(torch.tensor(START))
-        return weight, self.on(weight)
+    def fresh(self) -> tuple[Params, Optimizer]:
+        """Return parameters and an optimizer of them."""
+        params = [Parameter(torch.tensor(start)) for start in STARTS]
+        return params, self.on(*params)
+
+    def stride(self, share: float = 1.0) -> float:
+        """Return the length of the first step, with a share of the rate that is in the groups."""
+        params, optimizer = self.fresh()
+        before = values(params)
+        for group in optimizer.param_groups:
+            group["lr"] = share * group["lr"]
+        return (descend(params, optimizer, 1) - before).norm().item()
+
+    def slower(self) -> OptimizerSubject | None:
+        """The same with half its option ``lr``; None if it has no such option, or refuses that."""
+        if self.registered.refusal:
+            return None
+        rate = self.part.parse(self.options).get("lr")
+        if not isinstance(rate, int | float):
+            return None
+        half = OptimizerSubject(self.cls, **self.options | {"lr": rate / 2})
+        try:
+            half.fresh()
+        except Exception as error:
+            if refuses(error):
+                return None
+            raise
+        return half
 
 
-def descend(weight: Parameter, optimizer: Optimizer, steps: int = STEPS) -> Tensor:
-    """Take some steps towards the minimum at zero and return where they lead."""
+def values(params: Params) -> Tensor:
+    """Return all numbers in one row ``(N,)``."""
+    return torch.cat([p.detach().flatten() for p in params])
+
+
+def height(params: Params) -> Tensor:
+    """Return a parabola's value, whose minimum is at zero."""
+    return torch.stack([(p**2).sum() for p in params]).sum()
+
+
+def descend(params: Params, optimizer: Optimizer, steps: int = STEPS) -> Tensor:
+    """Take some steps down the parabola and return where they lead."""
     for _ in range(steps):
         optimizer.zero_grad()
-        (weight**2).sum().backward()
+        height(params).backward()
         optimizer.step()
-    return weight.detach().clone()
+    return values(params)
 
 
 @check()
@@ -55,39 +92,48 @@ def builds(subject: OptimizerSubject) -> None:
 
 @check("builds")
 def has_a_learning_rate(subject: OptimizerSubject) -> None:
-    """Each group of parameters has an `lr`, and with 0 there nothing moves.
+    """Each group of parameters has an `lr`, the option `lr` if there is one: half is a shorter step, 0 is none.
 
     Schedules set it before each step.
     """
-    weight, optimizer = subject.fresh()
-    before = descend(weight, optimizer, 1)
+    params, optimizer = subject.fresh()
+    before = descend(params, optimizer, 1)
     if not all(isinstance(group.get("lr"), float | int | Tensor) for group in optimizer.param_groups):
-        moved = "no lr in its groups"
-    else:
-        for group in optimizer.param_groups:
-            group["lr"] = 0.0
-        after = descend(weight, optimizer, 1)
-        moved = "" if torch.equal(before, after) else f"a step of {(after - before).abs().max().item():.3g}"
-    if moved:
-        raise Failed(
-            expected="param_groups with an lr that scales every step, decay included",
-            came=moved,
-            mend="pass lr to torch.optim.Optimizer's defaults and read it from the group in step()",
-        )
+        raise _rate("no lr in its groups")
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
+    if moved := (descend(params, optimizer, 1) - before).abs().max().item():
+        raise _rate(f"a step of {moved:.3g} where it is 0")
+    whole, half = subject.stride(), subject.stride(0.5)
+    if not half < whole:
+        raise _rate(f"a step of {half:.3g} with half the lr, where that with all of it is {whole:.3g}")
+    slower = subject.slower()
+    if slower is not None and not (half := slower.stride()) < whole:
+        raise _rate(f"a step of {half:.3g} with half the option lr, where that with all of it is {whole:.3g}")
+
+
+def _rate(came: str) -> Failed:
+    return Failed(
+        expected="param_groups with an lr that scales every step, decay included",
+        came=came,
+        mend="pass the option lr to torch.optim.Optimizer's defaults, and read it from the group in step()",
+    )
 
 
 @check("has_a_learning_rate")
 def goes_downhill(subject: OptimizerSubject) -> None:
-    """Ten steps on a parabola make it smaller."""
-    weight, optimizer = subject.fresh()
-    before = (weight**2).sum().item()
-    descend(weight, optimizer, 10)
-    after = (weight**2).sum().item()
-    if not after < before:
+    """Ten steps on a parabola make it smaller, along every parameter."""
+    params, optimizer = subject.fresh()
+    before = [(p**2).sum().item() for p in params]
+    descend(params, optimizer, 10)
+    after = [(p**2).sum().item() for p in params]
+    if wrong := [i for i, (a, b) in enumerate(zip(after, before, strict=True)) if not a < b]:
+        i = wrong[0]
         raise Failed(
-            expected=f"less than {before:.4g}",
-            came=f"{after:.4g}",
-            mend="subtract the gradient; a default lr that suits most models is smaller than one",
+            expected=f"less than {before[i]:.4g}, where a parameter of shape {tuple(params[i].shape)} was",
+            came=f"{after[i]:.4g}",
+            mend="subtract the gradient, of every parameter in every group; a default lr that suits most models "
+            "is smaller than one",
         )
 
 
@@ -108,10 +154,10 @@ def repeats_itself(subject: OptimizerSubject) -> None:
 @check("builds")
 def bears_parameters_without_gradient(subject: OptimizerSubject) -> None:
     """A parameter without a gradient stays where it is."""
-    weight, idle = Parameter(torch.tensor(START)), Parameter(torch.ones(2))
+    weight, idle = Parameter(torch.tensor(STARTS[0])), Parameter(torch.ones(2))
     optimizer = subject.on(weight, idle)
     try:
-        descend(weight, optimizer)
+        descend([weight], optimizer)
         came = "it moved" if not torch.equal(idle, torch.ones(2)) else ""
     except Exception as error:
         came = refused_by(error)
@@ -129,8 +175,8 @@ def state_can_be_written(subject: OptimizerSubject) -> None:
 
     Checkpoints are not pickled.
     """
-    weight, optimizer = subject.fresh()
-    descend(weight, optimizer)
+    params, optimizer = subject.fresh()
+    descend(params, optimizer)
     try:
         pack(optimizer.state_dict())
     except TypeError as error:
@@ -144,15 +190,16 @@ def state_can_be_written(subject: OptimizerSubject) -> None:
 @check("state_can_be_written", "repeats_itself")
 def goes_on_from_its_saved_state(subject: OptimizerSubject) -> None:
     """Saved after some steps and loaded into a new one, it goes on as if it had not been stopped."""
-    weight, optimizer = subject.fresh()
-    middle = descend(weight, optimizer)
+    params, optimizer = subject.fresh()
+    descend(params, optimizer)
     packed, tensors = pack(optimizer.state_dict())
     state = unpack(copy.deepcopy(packed), {name: value.clone() for name, value in tensors.items()})
-    other, loaded = subject.fresh()
+    others, loaded = subject.fresh()
     with torch.no_grad():
-        other.copy_(middle)
+        for other, p in zip(others, params, strict=True):
+            other.copy_(p)
     loaded.load_state_dict(state)
-    if not torch.equal(descend(other, loaded), descend(weight, optimizer)):
+    if not torch.equal(descend(others, loaded), descend(params, optimizer)):
         raise Failed(
             expected="the same steps after loading",
             came="others",
@@ -167,7 +214,7 @@ def is_elementwise_if_it_says_so(subject: OptimizerSubject) -> None:
         raise Skipped("it does not say that it is elementwise")
     found = []
     for together in (False, True):
-        first, second = Parameter(torch.tensor(START)), Parameter(torch.tensor([[3.0, -0.1], [7.0, 2.0]]))
+        first, second = (Parameter(torch.tensor(start)) for start in STARTS[:2])
         params = [flattened([first, second])] if together else [first, second]
         optimizer = subject.on(*params)
         for _ in range(STEPS):
@@ -192,9 +239,8 @@ def is_graphable_if_it_says_so(subject: OptimizerSubject) -> None:
     """
     if not getattr(subject.cls, "graphable", False):
         raise Skipped("it does not say that it is graphable")
-    weight, optimizer = subject.fresh()
-    descend(weight, optimizer, 1)
-    weight.grad = torch.ones_like(weight)
+    params, optimizer = subject.fresh()
+    descend(params, optimizer, 1)
     with HostWaits(direct=True) as watch:  # torch's own read their step counts until they are captured
         optimizer.step()
     if watch.found:
@@ -205,6 +251,53 @@ def is_graphable_if_it_says_so(subject: OptimizerSubject) -> None:
         )
 
 
+@check("builds")
+def steps_on_any_device(subject: OptimizerSubject) -> None:
+    """A step works where the parameters lie, on tensors that lie there.
+
+    torch's meta device stands for an accelerator. Where a step reads a value on the host, that device has none.
+    """
+    params = [Parameter(torch.tensor(start, device="meta")) for start in STARTS]
+    came = ""
+    with Strays() as strays:
+        try:
+            optimizer = subject.on(*params)
+            for _ in range(STEPS):
+                for p in params:
+                    p.grad = torch.ones_like(p)
+                optimizer.step()
+        except (RuntimeError, TypeError) as error:  # NotImplementedError is a RuntimeError
+            came = refused_by(error)
+    if any(said in came for said in UNTOLD):
+        raise Skipped(f"torch cannot rehearse a step of it: {came}")
+    if came or strays.found:
+        raise Failed(
+            expected="steps on another device",
+            came="; ".join([*strays.found[:2], *filter(None, [came])]),
+            mend="make state where the parameter lies, torch.zeros_like(p), and leave .cpu() and .numpy() out",
+        )
+
+
+@check("builds")
+def leaves_gradients_alone(subject: OptimizerSubject) -> None:
+    """Gradients are as they were after a step.
+
+    `genlab bench` compares them afterwards, and whoever logs them shall not see what one optimizer makes of them.
+    """
+    params, optimizer = subject.fresh()
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        height(params).backward()
+        before = [p.grad.clone() for p in params if p.grad is not None]
+        optimizer.step()
+        if any(p.grad is None or not torch.equal(p.grad, grad) for p, grad in zip(params, before, strict=True)):
+            raise Failed(
+                expected="gradients that have not changed",
+                came="others after step()",
+                mend="replace in-place operations on p.grad (p.grad.mul_) by others (p.grad * ...)",
+            )
+
+
 CHECKS = (
     parts.registers,
     parts.says_what_it_is,
@@ -212,11 +305,13 @@ CHECKS = (
     has_a_learning_rate,
     goes_downhill,
     repeats_itself,
+    leaves_gradients_alone,
     bears_parameters_without_gradient,
     state_can_be_written,
     goes_on_from_its_saved_state,
     is_elementwise_if_it_says_so,
     is_graphable_if_it_says_so,
+    steps_on_any_device,
     parts.options_survive_a_recipe,
     parts.schema_accepts_its_options,
 )

@@ -177,7 +177,7 @@ def leaves_the_seed_alone(subject: DataSubject) -> None:
             )
 
 
-@check("reads_its_splits")
+@check("gives_the_same_every_time")
 def keeps_its_splits_apart(subject: DataSubject) -> None:
     """val and test are not made of training examples, in whatever order, nor each of some of the other's.
 

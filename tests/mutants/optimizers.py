@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import torch
 from pydantic import AfterValidator, Field
+from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
@@ -62,51 +63,58 @@ def weights(optimizer: Optimizer) -> list[Parameter]:
 
 
 @torch.no_grad()
+def along(self: Any, own: Any, change: Callable[[Tensor], Tensor]) -> None:
+    """Step along other gradients, and put those that were there back."""
+    kept = [(p, p.grad) for p in weights(self)]
+    for p, gradient in kept:
+        p.grad = change(gradient)  # type: ignore[arg-type]
+    own()
+    for p, gradient in kept:
+        p.grad = gradient
+
+
+@torch.no_grad()
 def decays(self: Any, own: Any) -> None:
     own()
     for p in weights(self):
         p.mul_(0.999)
 
 
-@torch.no_grad()
 def uphill(self: Any, own: Any) -> None:
-    for p in weights(self):
-        p.grad.neg_()  # type: ignore[union-attr]
-    own()
+    along(self, own, torch.neg)
 
 
-@torch.no_grad()
 def jitters(self: Any, own: Any) -> None:
     scale = 1 + 0.1 * random.SystemRandom().random()
-    for p in weights(self):
-        p.grad.mul_(scale)  # type: ignore[union-attr]
-    own()
+    along(self, own, lambda gradient: gradient * scale)
 
 
-@torch.no_grad()
 def needs_gradients(self: Any, own: Any) -> None:
     for group in self.param_groups:
         for p in group["params"]:
-            p.grad.mul_(1.0)
+            self.last_shape = p.grad.shape
     own()
 
 
-@torch.no_grad()
+def scales(self: Any, own: Any) -> None:
+    for p in weights(self):
+        p.grad.mul_(0.5)  # type: ignore[union-attr]
+    own()
+
+
 def slows(self: Any, own: Any) -> None:
     self.taken = getattr(self, "taken", 0) + 1
-    for p in weights(self):
-        p.grad.div_(self.taken)  # type: ignore[union-attr]
-    own()
+    along(self, own, lambda gradient: gradient / self.taken)
 
 
-@torch.no_grad()
 def normalises(self: Any, own: Any) -> None:
-    for p in weights(self):
-        p.grad.div_(p.grad.norm() + 1e-6)  # type: ignore[union-attr]
-    own()
+    along(self, own, lambda gradient: gradient / (gradient.norm() + 1e-6))
 
 
-@torch.no_grad()
+def through_the_host(self: Any, own: Any) -> None:
+    along(self, own, lambda gradient: gradient.cpu().to(gradient.device))
+
+
 def looks(self: Any, own: Any) -> None:
     for p in weights(self):
         if p.grad.abs().max() > 1e6:  # type: ignore[union-attr]
@@ -121,6 +129,7 @@ MUTANTS: dict[str, Mutant] = {
     "has_a_learning_rate": altered(Momentum, "decay beside the learning rate", step=decays),
     "goes_downhill": altered(Momentum, "goes uphill", step=uphill),
     "repeats_itself": altered(Momentum, "noise from a source of its own", step=jitters),
+    "leaves_gradients_alone": altered(Momentum, "scales gradients in place", step=scales),
     "bears_parameters_without_gradient": altered(
         Momentum, "asks each parameter for a gradient", step=needs_gradients
     ),
@@ -130,6 +139,7 @@ MUTANTS: dict[str, Mutant] = {
     "goes_on_from_its_saved_state": altered(Momentum, "counts steps where they are not saved", step=slows),
     "is_elementwise_if_it_says_so": altered(Momentum, "divides by each parameter's norm", step=normalises),
     "is_graphable_if_it_says_so": altered(Momentum, "an `if` on the gradient", step=looks),
+    "steps_on_any_device": altered(Momentum, "computes on the CPU", step=through_the_host),
     "options_survive_a_recipe": Mutant(Doubling, "an option that doubles when it is read"),
     "schema_accepts_its_options": Mutant(Misdescribed, "a schema that refuses the default"),
 }
