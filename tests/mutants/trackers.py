@@ -21,6 +21,8 @@ class Lines(Tracker):
     def __init__(self, folder: Path, step: int) -> None:
         self.path, self.lines, self.folder = folder / "lines" / "lines.jsonl", 0, folder
         self.path.parent.mkdir(exist_ok=True)
+        there = self.path.read_text().splitlines() if self.path.exists() else []
+        self.path.write_text("".join(f"{line}\n" for line in there if json.loads(line)["step"] <= step))
 
     def log(self, step: int, epoch: int, metrics: Mapping[str, float]) -> None:
         with self.path.open("a") as file:
@@ -60,12 +62,8 @@ class Unbuildable(Lines):
         super().__init__(folder / "no" / "such", step)
 
 
-class Exclusive(Lines):
-    """Insists on a folder of its own that is not there yet."""
-
-    def __init__(self, folder: Path, step: int) -> None:
-        super().__init__(folder, step)
-        (folder / "exclusive").mkdir()
+def begins_anew(self: Any) -> None:
+    self.path.write_text("")
 
 
 def knows_its_names(self: Any, own: Any, step: int, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -104,8 +102,10 @@ MUTANTS: dict[str, Mutant] = {
     "takes_metrics": altered(Lines, "a KeyError for other metrics", log=knows_its_names),
     "leaves_metrics_alone": altered(Lines, "pops a metric", log=pops),
     "leaves_the_run_alone": altered(Lines, "appends to metrics.jsonl", log=appends),
-    "leaves_random_state_alone": altered(Lines, "draws a number", log=draws),
-    "goes_on_with_a_resumed_run": Mutant(Exclusive, "a folder that must not be there"),
+    "leaves_the_process_alone": altered(Lines, "draws a number", log=draws),
+    "goes_on_with_a_resumed_run": altered(
+        Lines, "begins its file anew", init=lambda self: self.path.write_text("")
+    ),
     "can_be_closed_at_once": altered(Lines, "divides by the number of lines", close=averages),
     "options_survive_a_recipe": Mutant(Doubling, "an option that doubles when it is read"),
     "schema_accepts_its_options": Mutant(Misdescribed, "a schema that refuses the default"),
