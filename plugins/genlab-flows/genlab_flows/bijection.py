@@ -36,7 +36,8 @@ for _name, _value in _KEPT.items():
 
 Kind = Literal["nsf", "maf"]
 Hidden = tuple[Annotated[int, Ge(1), Le(4096)], ...]  # an option, checked before any memory is asked for
-Bins = Annotated[int, Ge(2)]
+Bins = Annotated[int, Ge(2), Le(128)]
+Transforms = Annotated[int, Ge(1), Le(64)]
 Passes = Annotated[int, Ge(2)] | None
 
 SLOPE = 1e-3  # the least slope of a spline; a bound on steepness, too, keeps float32 invertible

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import PositiveInt
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 import genlab
-from genlab_flows.bijection import Bijection, Bins, Hidden, Kind, Passes
+from genlab_flows.bijection import Bijection, Bins, Hidden, Kind, Passes, Transforms
 from genlab_flows.distributions import Pushed
 
 
@@ -33,7 +32,7 @@ class FlowPosterior(genlab.Encoder):
         latent: int,
         *,
         base: genlab.Encoder,
-        transforms: PositiveInt = 2,
+        transforms: Transforms = 2,
         kind: Kind = "nsf",
         hidden: Hidden = (64, 64),
         bins: Bins = 8,

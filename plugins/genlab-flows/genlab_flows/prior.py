@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor
 from torch.distributions import Distribution
 
 import genlab
-from genlab_flows.bijection import Bijection, Bins, Hidden, Kind, Passes
+from genlab_flows.bijection import Bijection, Bins, Hidden, Kind, Passes, Transforms
 from genlab_flows.distributions import Pulled
 
 
@@ -31,7 +30,7 @@ class FlowPrior(genlab.Prior):
         self,
         latent: int,
         *,
-        transforms: PositiveInt = 4,
+        transforms: Transforms = 4,
         kind: Kind = "nsf",
         hidden: Hidden = (64, 64),
         bins: Bins = 8,

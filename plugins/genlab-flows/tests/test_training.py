@@ -166,6 +166,8 @@ def test_shipped_recipes_are_sound(path: Path, capsys: pytest.CaptureFixture[str
         ("base: {use: mlp, hidden: [16]}, ", "", "base"),
         ("use: mlp, hidden: [16]}, h", "use: mpl, hidden: [16]}, h", "'mpl'; did you mean 'mlp'?"),
         ("transforms: 2", "transforms: 0", "transforms: 0 given"),
+        ("transforms: 2", "transforms: 1000", "transforms: 1000 given; expected: an integer >= 1 and <= 64"),
+        ("transforms: 2", "bins: 100000", "bins: 100000 given; expected: an integer >= 2 and <= 128"),
         ("transforms: 2", "kind: nfs", "'nfs' given; expected: one of 'nsf', 'maf'"),
         ("transforms: 2", "passes: 1", "passes"),
         ("transforms: 2, hidden: [16]", "hidden: [5000]", "hidden"),
