@@ -19,6 +19,8 @@ GROUP = "genlab"  # of entry points
 PREFIX = "genlab_"
 # What pip or pytest would take the module, or the folders beside it, for.
 _TAKEN = {"conftest": "pytest", "recipes": "the folder of recipes", "setup": "pip", "tests": "the folder of tests"}
+# Of what _NAME allows, what YAML (1.2, or 1.1 as many readers still have it) reads as something else than text.
+_NO_TEXT = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
 _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 
 
@@ -30,6 +32,8 @@ def check_name(name: str) -> None:
             f"letter first, {LONGEST} characters at most{_similar(name)}"
         )
     module = module_of(name)
+    if {name, part_of(name)} & set(_NO_TEXT):
+        raise taken(name, f"recipes would have the word {part_of(name)!r}, which YAML may read as no text")
     if keyword.iskeyword(module):
         raise taken(name, "a word of Python's grammar, which cannot be imported")
     if module in sys.stdlib_module_names:

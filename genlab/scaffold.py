@@ -60,7 +60,9 @@ def new_plugin(name: str, kind: str, folder: Path = Path(), *, commands: Collect
         part = part.replace("_", "-")
     target = folder / name
     if not folder.is_dir():
-        raise PluginError(f"{printable(str(target))}: there is no folder {printable(str(folder))}; make it first")
+        where = printable(str(folder))
+        said = f"{where} is no folder" if folder.exists() else f"there is no folder {where}; make it first"
+        raise PluginError(f"{printable(str(target))}: {said}")
     if target.exists() or target.is_symlink():
         raise PluginError(
             f"{printable(str(target))}: there is such a {'folder' if target.is_dir() else 'file'} already; choose "

@@ -88,6 +88,14 @@ def test_ruff_has_nothing_to_say_whatever_the_name(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
+def test_mypy_has_nothing_to_say_however_strict(tmp_path: Path) -> None:
+    made = [new_plugin(f"demo-{kind}", kind, tmp_path).module for kind in KINDS]
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", "--config-file="]
+    done = subprocess.run([*mypy, *made], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.fixture
 def imports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Forget the modules that a test imports."""
@@ -157,6 +165,15 @@ NAMES = {
     "my--demo": "'my-demo' would do",
     "a" * (LONGEST + 1): f"{LONGEST} characters at most",
     "class": "a word of Python's grammar, .*; choose another, 'my-class' for example",
+    "null": "recipes would have the word 'null', which YAML may read as no text; choose another, 'my-null' for",
+    "genlab-true": "recipes would have the word 'true', which YAML may read as no text; .* 'my-genlab-true' for",
+    "false": "which YAML may read as no text",
+    "yes": "which YAML may read as no text",
+    "no": "which YAML may read as no text",
+    "on": "which YAML may read as no text",
+    "off": "which YAML may read as no text",
+    "1e3": "a letter first",
+    "~": "a letter first",
     "random": "Python has a module of that name itself; choose another, 'my-random'",
     "numpy": r"numpy \S+ is installed, and the plugin would take its place; .* 'my-numpy' for example$",
     "genlab": r"genlab \S+ is installed, .* 'my-genlab' for example$",
@@ -195,6 +212,7 @@ def test_a_part_of_another_kind_may_have_the_name(tmp_path: Path) -> None:
             ["demo", "--kind", "prior", "--dir", "nowhere"],
             "nowhere/demo: there is no folder nowhere; make it",
         ),
+        (["demo", "--kind", "prior", "--dir", __file__], f"{__file__}/demo: {__file__} is no folder"),
     ],
 )
 def test_a_mistake_is_one_line_and_code_2(
