@@ -9,10 +9,10 @@ from pathlib import Path
 
 from genlab.entries import entry_points, module_of, packaged
 from genlab.glance import Glance, glance
-from genlab.hooks import PROJECT, Hooks
+from genlab.hooks import PROJECT, names_of
 from genlab.selection import Selection, selected
 
-HOOKS = tuple(name for name in vars(Hooks) if name.startswith("genlab_"))
+HOOKS = tuple(names_of())
 """Every hook that a plugin may implement."""
 
 _BROUGHT = {"genlab_recipes": "recipes", "genlab_models": "models"}

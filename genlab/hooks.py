@@ -5,6 +5,7 @@ A hook's arguments never change; what it is given more goes into the objects tha
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -76,21 +77,25 @@ def since_of(hook: str) -> Version:
     return version
 
 
+def names_of(specifications: type = Hooks) -> list[str]:
+    """Return the names of the hooks that there are."""
+    owners = reversed(specifications.__mro__)
+    return [name for owner in owners for name in vars(owner) if name.startswith(f"{PROJECT}_")]
+
+
 def hooks_of(module: object, name: str, specifications: type = Hooks) -> pluggy.HookRelay:
     """Return the hooks of one plugin, in a manager of its own so that nothing can leak into the others.
 
-    Raises ``PluginError`` if it implements none, or one that is newer than the API that it says it needs.
+    Raises ``PluginError`` if it implements none, one that there is not, one that asks for more than it is given,
+    or one that is newer than the API that it says it needs.
     """
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(specifications)
+    _check_implementations(manager, module, specifications)
     manager.register(module, name)
-    manager.check_pending()
     callers = manager.get_hookcallers(module)
     if not callers:
-        raise PluginError(
-            f"entry point {name!r} implements no hook; decorate a function named genlab_register with "
-            "@genlab.hookimpl"
-        )
+        raise PluginError("it implements no hook; decorate a function named genlab_register with @genlab.hookimpl")
     needed = declared(module)
     for caller in callers:
         came: Version = getattr(specifications, caller.name).genlab_since
@@ -100,3 +105,27 @@ def hooks_of(module: object, name: str, specifications: type = Hooks) -> pluggy.
                 f'write GENLAB_API = "{came}" in it'
             )
     return manager.hook
+
+
+def _check_implementations(manager: pluggy.PluginManager, module: object, specifications: type) -> None:
+    """Say of a hook that pluggy would refuse, in genlab's words, what is wrong with it."""
+    from genlab.wording import suggest
+
+    known = names_of(specifications)
+    for name in dir(module):
+        if (options := manager.parse_hookimpl_opts(module, name)) is None:
+            continue
+        hook = options.get("specname") or name
+        if hook not in known:
+            raise PluginError(f"unknown hook {hook!r}; {suggest(hook, known)}there are: {', '.join(known)}")
+        given, wanted = _wanted(getattr(specifications, hook)), _wanted(getattr(module, name))
+        if unknown := [argument for argument in wanted if argument not in given]:
+            raise PluginError(
+                f"hook {hook!r} asks for {', '.join(unknown)}; it is given {', '.join(given) or 'nothing'}"
+            )
+
+
+def _wanted(hook: Callable[..., Any]) -> list[str]:
+    parameters = inspect.signature(hook).parameters.values()
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [p.name for p in positional if p.default is p.empty and p.name != "self"]

@@ -14,6 +14,7 @@ from genlab.docstrings import option_meanings
 from genlab.errors import PluginError
 from genlab.plugins import Failure, Plugins
 from genlab.registry import KINDS, OWN, Part, Registry
+from genlab.selection import one_spelling
 from genlab.wording import Allowed, suggest
 
 
@@ -52,7 +53,7 @@ class Inspected:
 
 
 def inspect(name: str, plugins: Plugins) -> Inspected:
-    """Describe a plugin by the name of its distribution or of one of its entry points.
+    """Describe a plugin by the name of its distribution or of one of its entry points, spelled as pip takes it.
 
     Raises ``PluginError`` if there is none of that name.
     """
@@ -117,7 +118,7 @@ def _find(name: str) -> Entry:
     entries = catalogue()
     for entry in entries:
         points = [point.partition(" = ")[0] for point in entry.entry_points]
-        if name in (entry.distribution, *points):
+        if one_spelling(name) in map(one_spelling, (entry.distribution, *points)):
             return entry
     known = [entry.distribution for entry in entries]
     raise PluginError(f"no plugin {name!r}; {suggest(name, known)}installed: {', '.join(known)}")

@@ -12,6 +12,7 @@ work.
 
 from __future__ import annotations
 
+import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -31,6 +32,8 @@ from genlab.selection import ALLOWED, STRICT, Selection, one_spelling, selected
 from genlab.single import PluginFile, Source, place_of, read_file
 from genlab.steady import unchanged
 from genlab.wording import suggest
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,8 @@ class _Loaded:
     models: list[tuple[str, Path]] = field(default_factory=list)
     distributions: dict[str, str] = field(default_factory=dict)
 
-    def add(self, distribution: str, version: str, name: str, load: Callable[[], object]) -> None:
-        """Load one plugin: all of it, or, if anything is wrong, nothing."""
+    def add(self, distribution: str, version: str, name: str, load: Callable[[], object]) -> bool:
+        """Load one plugin: all of it, or, if anything is wrong, nothing. Return whether it adds anything."""
         quiet = redirect_stdout(sys.stderr), redirect_stderr(sys.stderr)  # put back if the plugin changes them
         with self.registry.registering(distribution) as register, unchanged(), quiet[0], quiet[1]:
             module = load()
@@ -86,6 +89,8 @@ class _Loaded:
         self.recipes += recipes
         self.models += models
         self.distributions[distribution] = version
+        parts = any(part.distribution == distribution for part in self.registry.parts())
+        return bool(parts or recipes or models or hook.genlab_commands.get_hookimpls())
 
 
 def _absolute(folder: str | Path, hook: str) -> Path:
@@ -164,12 +169,20 @@ def _add_file(loaded: _Loaded, source: Source) -> PluginFile:
             f"--plugin {file.path}: another plugin is called {file.distribution} too; rename the file"
         )
     try:
-        loaded.add(file.distribution, file.version, file.distribution, source.module)
+        adds = loaded.add(file.distribution, file.version, file.distribution, source.module)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         where = place_of(error, file.path)
         raise PluginError(f"--plugin {where}: {cause_of(error)}") from error
+    if not adds:
+        log.warning("warning: --plugin %s: it adds nothing: no part, recipe, model or command", file.path)
+    parts = loaded.registry.parts()
+    own = {(part.kind, part.name) for part in parts if part.distribution == OWN}
+    for part in parts:
+        if part.distribution == file.distribution and (part.kind, part.name) in own:
+            said = f"{part.kind} {part.name!r} means genlab's own; write {part.qualified} for that of the file"
+            log.warning("note: --plugin %s: %s", file.path, said)
     return file
 
 

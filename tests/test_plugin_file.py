@@ -103,6 +103,35 @@ def test_a_changed_file_is_a_warning_when_a_run_is_resumed(file: Path, bars: Pat
     assert "so the last bits may differ" in log
 
 
+def test_a_file_that_implements_no_hook_is_an_error_that_speaks_of_files(
+    file: Path, bars: Path, capsys: Captured
+) -> None:
+    file.write_text("x = 1\n")
+    code, _, err = said(["validate", str(bars), "--plugin", str(file)], capsys)
+    remedy = "decorate a function named genlab_register with @genlab.hookimpl"
+    assert (code, err) == (2, f"error: --plugin {file}: it implements no hook; {remedy}\n")
+
+
+def test_a_file_that_adds_nothing_is_a_warning(file: Path, bars: Path, capsys: Captured) -> None:
+    file.write_text("import genlab\n@genlab.hookimpl\ndef genlab_register(register):\n    pass\n")
+    code, _, err = said(["validate", str(bars), "--plugin", str(file)], capsys)
+    assert (code, err) == (0, f"warning: --plugin {file}: it adds nothing: no part, recipe, model or command\n")
+    file.write_text(COMMAND.format(name="hello"))
+    forget()
+    assert said(["validate", str(bars), "--plugin", str(file)], capsys)[2] == ""
+
+
+def test_a_part_of_a_file_that_genlab_s_own_hides_is_noted_with_the_way_to_it(
+    file: Path, bars: Path, capsys: Captured
+) -> None:
+    file.write_text(REGISTER.format(name="mlp"))
+    code, _, err = said(["validate", str(bars), "encoder=mlp", "--plugin", str(file)], capsys)
+    way = "write my_encoder.py:mlp for that of the file"
+    assert (code, err) == (0, f"note: --plugin {file}: encoder 'mlp' means genlab's own; {way}\n")
+    shown = said(["show", str(bars), "encoder=my_encoder.py:mlp", "--plugin", str(file)], capsys)[1]
+    assert "my_encoder.py:mlp" in shown
+
+
 def test_a_model_says_what_to_pass(file: Path, bars: Path, capsys: Captured) -> None:
     run = trained(file, bars, capsys)
     code, _, err = said(["eval", str(run)], capsys)

@@ -200,11 +200,12 @@ BROKEN = {
     ),
     "misspells a hook": (
         PART + "@genlab.hookimpl\ndef genlab_regster(register):\n    register('made', Made)",
-        "unknown hook 'genlab_regster'",
+        "unknown hook 'genlab_regster'; did you mean 'genlab_register'? "
+        "there are: genlab_register, genlab_recipes, genlab_models, genlab_commands",
     ),
     "asks for what no hook is given": (
         PART + "@genlab.hookimpl\ndef genlab_register(register, app):\n    register('made', Made)",
-        "app",
+        "hook 'genlab_register' asks for app; it is given register",
     ),
     "implements no hook": (PART, "implements no hook; decorate a function named genlab_register"),
     "forgets the decorator": (
@@ -452,6 +453,10 @@ def test_the_doctor_shows_the_traceback_and_ends_with_1(capsys: Captured) -> Non
     assert out.endswith("plugins loaded, 1 failed\n")
 
 
+def test_the_doctor_can_count(capsys: Captured) -> None:
+    assert said(["--no-plugins", "plugins", "doctor"], capsys)[1].endswith("\n1 plugin loaded, 0 failed\n")
+
+
 @pytest.mark.usefixtures("with_a_broken_plugin")
 def test_both_doctors_work_where_a_broken_plugin_is_an_error(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch
@@ -594,7 +599,9 @@ def test_inspect_shows_options_with_defaults_and_meanings(site: Site, capsys: Ca
     assert code == 0
     assert out.startswith("genlab-tiny 0.1.0: The smallest useful genlab plugin: one encoder\n")
     assert "encoder tiny: One hidden layer" in out
-    assert re.search(r"width +256 +an integer > 0", out)
+    assert re.search(r"width +256 +an integer > 0 +of the hidden layer", out)
+    for spelled in ("genlab_tiny", "GENLAB-TINY", "Tiny"):
+        assert said(["plugins", "inspect", spelled], capsys) == (0, out, "")
     mnist = said(["plugins", "inspect", "genlab-mnist"], capsys)[1]
     assert "recipes       fashion_mnist_cvae, mnist_cvae" in mnist
     assert re.search(r"kernel +3 +an integer >= 3 +height and width of every kernel, odd", mnist)

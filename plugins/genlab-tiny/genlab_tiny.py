@@ -10,7 +10,10 @@ import genlab
 
 
 class TinyEncoder(genlab.Encoder):
-    """One hidden layer: x (B, *x_shape) -> q(z|x)."""
+    """One hidden layer: x (B, *x_shape) -> q(z|x).
+
+    width: of the hidden layer.
+    """
 
     def __init__(self, x_shape: tuple[int, ...], latent: int, *, width: PositiveInt = 256) -> None:
         super().__init__()
