@@ -249,7 +249,7 @@ def test_the_schema_beside_a_recipe_is_refreshed(typed: Typed) -> None:
 
 
 def test_init_in_a_terminal_offers_what_is_installed(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", Terminal("kmnist\n-1\n5\ncnov\nconv\n\n\n"))
+    monkeypatch.setattr("sys.stdin", Terminal("kmnist\n-1\nabc\n1.5\n5\ncnov\nconv\n\n\n"))
     said = typed("init")
     read = recipe()
     assert (read.name, read.latent) == ("kmnist_vae", 5)
@@ -258,7 +258,9 @@ def test_init_in_a_terminal_offers_what_is_installed(typed: Typed, monkeypatch: 
         for part in registry().parts(kind):
             summary = re.escape(part.summary.replace("``", "`"))
             assert re.search(rf"^  {part.name} +{summary}$", said, re.MULTILINE)
-    assert "-1: an integer > 0 is expected" in said
+    for size in ("-1", "abc", "1.5"):
+        assert f"{size}: an integer > 0 is expected\n" in said
+    assert "Error" not in said
     assert "unknown encoder 'cnov'; did you mean 'conv'?" in said
 
 

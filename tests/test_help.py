@@ -136,13 +136,30 @@ def test_a_wrong_command_line_is_one_line_and_code_2(arguments: list[str], messa
     assert said(arguments, capsys) == (2, "", f"{message}\n")
 
 
+WHAT = "one of all, recipes, models, parts, runs is expected"
+STATUS = "one of running, completed, interrupted, failed, died, damaged is expected"
+
+
 @pytest.mark.parametrize(
-    "arguments", [["sample", "x", "-n", "0"], ["sample", "x", "-n", "many"], ["ls", "things"], ["run", "--device"]]
-)
-def test_a_wrong_value_is_one_line_and_code_2(arguments: list[str], capsys: Captured) -> None:
+    ("arguments", "message"),
+    [
+        (["sample", "x", "-n", "0"], "invalid value for '-n': 0: an integer >= 1 is expected"),
+        (["sample", "x", "-n", "many"], "invalid value for '-n': many: an integer is expected"),
+        (["sample", "x", "--seed", "1.5"], "invalid value for '--seed': 1.5: an integer is expected"),
+        (["sample", "x", "--seed", str(2**63)], f"invalid value for '--seed': {2**63}: an integer <= {2**63 - 1} "
+         "is expected"),
+        (["bench", "x", "--bound", "7"], "invalid value for '--bound': 7: a number <= 1 is expected"),
+        (["ls", "foo"], f"invalid value for 'WHAT': foo: {WHAT}"),
+        (["ls", "run"], f"invalid value for 'WHAT': run: did you mean 'runs'? {WHAT}"),
+        (["ls", "it's"], f"invalid value for 'WHAT': it's: {WHAT}"),
+        (["runs", "list", "--status", "foo"], f"invalid value for '--status': foo: {STATUS}"),
+        (["run", "--device"], "option '--device' requires an argument"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_one_line_and_code_2(arguments: list[str], message: str, capsys: Captured) -> None:
     code, out, err = said(arguments, capsys)
     assert (code, out) == (2, "")
-    assert re.fullmatch(r"error: [a-z].*see genlab( \w+)? --help\n", err)
+    assert re.fullmatch(rf"error: {re.escape(message)}; see genlab[a-z ]* --help\n", err)
 
 
 def test_a_group_without_a_command_shows_its_help(capsys: Captured) -> None:

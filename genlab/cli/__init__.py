@@ -170,6 +170,10 @@ def _complain(message: str) -> None:
 
 def usage(error: Exception, given: Sequence[str]) -> str:
     """Say in one line what is wrong with the command line ``given``; typer's own message has four."""
+    if hasattr(error, "param_hint"):  # it is about a value
+        from genlab.cli.values import expected
+
+        error.message = expected(error)  # type: ignore[attr-defined]
     said: str = error.format_message()  # type: ignore[attr-defined]
     context: typer.Context | None = getattr(error, "ctx", None)
     if context is not None and said == context.get_help():  # a group of commands without a command
@@ -179,7 +183,7 @@ def usage(error: Exception, given: Sequence[str]) -> str:
         said = f"{said.partition(' (')[0]}; did you mean {possible[0]}?"
     elif match := re.fullmatch(r"No such command '(.*\.ya?ml)'\.?.*", said):
         said = f"no such command '{match[1]}'; did you mean genlab run {match[1]}?"
-    said = said.replace(". Did you", "; did you").replace("Input should be", "it must be")
+    said = said.replace(". Did you", "; did you")
     said = " ".join((said[:1].lower() + said[1:]).split()).rstrip(".")
     if files := [word for word in given if word.startswith("-") and exists(word)]:
         said += f"; for the file write ./{files[0]}"

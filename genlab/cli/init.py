@@ -73,12 +73,14 @@ def command(
 
 def _ask_size(default: int) -> int:
     """Ask for the size of a latent until it is one."""
+    from genlab.wording import printable
+
     typer.echo("\nlatent: how many numbers stand for one example")
     while True:
-        size: int = typer.prompt("latent", default=default, type=int)
-        if size > 0:
-            return size
-        typer.echo(f"{size}: an integer > 0 is expected", err=True)
+        size: str = typer.prompt("latent", default=str(default)).strip()
+        if re.fullmatch(r"0*[1-9][0-9]{0,17}", size):
+            return int(size)
+        typer.echo(f"{printable(size)}: an integer > 0 is expected", err=True)
 
 
 def _ask_part(kind: str, default: str, registry: Registry) -> str:
