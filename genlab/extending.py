@@ -85,7 +85,8 @@ def _reference(item: Node, place: Place) -> str:
     """Return what ``extends`` names; ``place``: where."""
     expected = "a recipe file, the name of an installed recipe, or a list of them is expected"
     if not isinstance(item.value, str) or not item.value:
-        raise Mistake(place, f"{KEY}: {shown(item.plain())} given; {expected}")
+        hint = "; leave it out to extend nothing" if item.value is None else ""
+        raise Mistake(place, f"{KEY}: {shown(item.plain())} given; {expected}{hint}")
     if "://" in item.value:
         raise Mistake(place, f"{KEY}: {shown(item.value)}: nothing is fetched; {expected}")
     return item.value

@@ -17,7 +17,7 @@ from genlab.overrides import Overrides, apply_overrides, overrides_of
 from genlab.recipe import DEFAULTS, PARTS, PartSpec, Recipe
 from genlab.registry import Registry
 from genlab.tree import Json, Mistake, Node, Place, merged, tree_of
-from genlab.wording import Allowed, Steps, dotted, finding, shown, suggest
+from genlab.wording import LEAVE_OUT, Allowed, Steps, dotted, finding, shown, suggest
 
 
 def read_resolved(path: Path, *, registry: Registry) -> Recipe:
@@ -92,7 +92,7 @@ class _Resolver:
             return []
         expected = "a list, each a name or {use: name, option: value}, is expected"
         given = f"{shown(node.plain())} given; {expected}; installed: {self.names('tracker')}"
-        self.problem(("trackers",), given)
+        self.problem(("trackers",), f"{given}{LEAVE_OUT if node.value is None else ''}")
         return []
 
     def part(self, kind: str, node: Node, path: Steps) -> dict[str, JsonValue]:
@@ -102,7 +102,8 @@ class _Resolver:
         entries = {"use": (node.place, node)} if isinstance(node.value, str) else node.value
         if not isinstance(entries, dict):
             given = f"{shown(node.plain())} given; a name or {{use: name, option: value}} is expected"
-            self.problem(path, f"{given}; installed: {names}")
+            hint = LEAVE_OUT if node.value is None and len(path) == 1 and kind in DEFAULTS else ""
+            self.problem(path, f"{given}; installed: {names}{hint}")
             return stand_in
         if "use" not in entries and not self.tree.knows(path):
             return stand_in

@@ -62,9 +62,9 @@ def file_text(path: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = data[: error.start]
-        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8-sig")) + 1
-        place = Place(str(path), before.count(b"\n") + 1, column)
+        before = lines_of(error.object[: error.start].decode())  # the object begins after a mark of the byte order
+        line = lines_of(error.object.decode(errors="replace"))[len(before) - 1]
+        place = Place(str(path), len(before), len(before[-1]) + 1, line)
         raise Mistake(place, "not UTF-8 text; save the file as UTF-8") from None
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema
 
+LEAVE_OUT = "; leave the line out for the default"
 CUT = 60  # characters of a value that a message shows
 
 Steps = tuple[str | int, ...]
@@ -216,12 +217,12 @@ def finding(item: Any, given: object, allowed: Allowed) -> str:
         return f"{shown(given)} given; {message[:1].lower()}{message[1:]}"
     if kind == "finite_number":
         words = words.replace("a number", "a finite number")
-    return f"{shown(given)} given; expected: {words}{allowed.default}{_hint(given, words, bool(allowed.default))}"
+    return f"{shown(given)} given; expected: {words}{allowed.default}{_hint(given, words, allowed.schema)}"
 
 
-def _hint(given: object, words: str, default: bool) -> str:
-    if given is None and default:
-        return "; leave the line out for the default"
+def _hint(given: object, words: str, schema: Mapping[str, Any]) -> str:
+    if given is None and "default" in schema:
+        return LEAVE_OUT
     if "a text" in words and isinstance(given, bool | int | float):
         return "; put it in quotes to make it a text"
     if "an integer" in words and isinstance(given, float) and given.is_integer() and abs(given) < 1e15:

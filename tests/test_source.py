@@ -337,8 +337,12 @@ def test_a_path_that_cannot_exist_is_refused(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("data", "place"),
-    [(b"a: 1\nb: caf\xe9\n", "2:7"), ("é: 1\n".encode() + b"\xff", "2:1"), ("a".encode("utf-16"), "1:1")],
-)
+    [
+        (b"a: 1\nb: caf\xe9\n", "2:7"), ("é: 1\n".encode() + b"\xff", "2:1"), ("a".encode("utf-16"), "1:1"),
+        (b"\xef\xbb\xbfa: 1\r\nb: \xe9\r\n", "2:4"), (b"\xef\xbb\xbfa: \xe9", "1:4"),
+        (b"a: 1\rb: \xe9\rc: 3\n", "2:4"),
+    ],
+)  # fmt: skip
 def test_a_file_that_is_not_utf_8_is_refused_where_that_shows(data: bytes, place: str, tmp_path: Path) -> None:
     path = tmp_path / "r.yaml"
     path.write_bytes(data)

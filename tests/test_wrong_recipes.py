@@ -185,12 +185,18 @@ r.yaml:1:1: the recipe is not a mapping; `key: value` lines are expected, `name:
     Wrong(
         "Latin-1",
         text=(GOOD + "description: caf\u00e9\n").encode("latin-1"),
-        said="r.yaml:8:17: not UTF-8 text; save the file as UTF-8",
+        said="""\
+r.yaml:8:17: not UTF-8 text; save the file as UTF-8
+    description: caf\ufffd
+                    ^""",
     ),
     Wrong(
         "UTF-16",
         text=GOOD.encode("utf-16"),
-        said="r.yaml:1:1: not UTF-8 text; save the file as UTF-8",
+        said="""\
+r.yaml:1:1: not UTF-8 text; save the file as UTF-8
+    \ufffd\ufffdn a m e :   b a r s
+    ^""",
     ),
     Wrong(
         "a NUL",
@@ -849,7 +855,7 @@ r.yaml:8:10: extends: 3 given; a recipe file, the name of an installed recipe, o
         "nothing",
         add="extends:\n",
         said="""\
-r.yaml:8:1: extends: null given; a recipe file, the name of an installed recipe, or a list of them is expected
+r.yaml:8:1: extends: null given; a recipe file, the name of an installed recipe, or a list of them is expected; leave it out to extend nothing
     extends:
     ^""",
     ),
@@ -908,6 +914,30 @@ r.yaml:8:1: seed: null given; expected: an integer >= 0 and <= 92233720368547758
     seed: null
     ^""",
     ),
+    Wrong(
+        "null for a part that has a default",
+        add="objective: null\n",
+        said="""\
+r.yaml:8:1: objective: null given; a name or {use: name, option: value} is expected; installed: elbo; leave the line out for the default
+    objective: null
+    ^""",
+    ),
+    Wrong(
+        "null for a section",
+        edit=("{epochs: 2, batch_size: 32}", "null"),
+        said="""\
+r.yaml:7:1: train: null given; expected: a mapping of epochs, max_steps, max_time, batch_size, accumulate, eval_batch_size, eval_every_epochs, eval_every_steps, precision, runner, clip_norm, ema, early_stopping, deterministic, data, workers; leave the line out for the default
+    train: null
+    ^""",
+    ),
+    Wrong(
+        "null for the trackers",
+        add="trackers:\n",
+        said="""\
+r.yaml:8:1: trackers: null given; a list, each a name or {use: name, option: value}, is expected; installed: tensorboard; leave the line out for the default
+    trackers:
+    ^""",
+    ),
     # -- interpolation ---------------------------------------------------------------------------------------
     Wrong(
         "a key that is not written",
@@ -956,6 +986,14 @@ r.yaml:7:17: ${train.batch_size} refers to itself
 r.yaml:3:1: latent: 'bars' given; expected: an integer > 0
     latent: ${name}
     ^""",
+    ),
+    Wrong(
+        "of nothing",
+        edit=("latent: 2", "latent: ${}"),
+        said="""\
+r.yaml:3:9: ${}: a key, as in ${train.epochs}, or ${env:NAME,default} is expected
+    latent: ${}
+            ^""",
     ),
     Wrong(
         "arithmetic",
