@@ -5,6 +5,7 @@ All of it is read off the recipe's model and the parts' own options; nothing her
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,9 +76,10 @@ class _Draft:
 
     def text(self) -> str:
         """Write all of it."""
+        file = shlex.quote(self.file)
         lines = [
-            f"# Train it:             genlab run {self.file}",
-            f"# Change a value once:  genlab run {self.file} latent=8 train.epochs=5",
+            f"# Train it:             genlab run {file}",
+            f"# Change a value once:  genlab run {file} latent=8 train.epochs=5",
             "#",
             "# A `key: value` that is commented out is a default; take the `# ` before it away to change it.",
         ]

@@ -16,7 +16,8 @@ from genlab.writing import written_yaml
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
 
 
-def _folder_name(name: str) -> str:
+def folder_name(name: str) -> str:
+    """Return a name that a recipe can have; raise ``ValueError`` for any other."""
     if not re.fullmatch(_NAME, name):
         raise ValueError(
             "a name becomes a folder: up to 100 letters, digits, '_', '-' and '.' are allowed, "
@@ -26,7 +27,7 @@ def _folder_name(name: str) -> str:
 
 
 # The extra is for the JSON schema, which cannot look into a function; `$` alone would allow a line break.
-Name = Annotated[str, AfterValidator(_folder_name), Field(json_schema_extra={"pattern": rf"^{_NAME}$(?!\n)"})]
+Name = Annotated[str, AfterValidator(folder_name), Field(json_schema_extra={"pattern": rf"^{_NAME}$(?!\n)"})]
 
 
 def _written_short(value: object) -> object:

@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -214,7 +215,8 @@ def test_init_takes_answers_as_options(typed: Typed) -> None:
     [
         (["--encoder", "mpl"], "unknown encoder 'mpl'; did you mean 'mlp'?"),
         (["--likelihood", "mlp"], "unknown likelihood 'mlp'; installed: bernoulli, gaussian"),
-        (["--name", "a/b"], "name: 'a/b' given; a name becomes a folder"),
+        (["--name", "../x"], "error: --name '../x': a name becomes a folder: up to 100 letters, digits, '_', '-'"),
+        (["--name", ""], "error: --name '': a name becomes a folder"),
         (["--latent", "0"], "--latent"),
         (["recipe.json"], "recipe.json: a recipe's name ends in .yaml"),
         (["no/recipe.yaml"], "no/recipe.yaml: there is no folder no; make it first"),
@@ -226,6 +228,17 @@ def test_wrong_answers_are_refused_and_nothing_is_written(
 ) -> None:
     assert message in typed("init", *arguments, code=2)
     assert not list(Path().iterdir())
+
+
+def test_what_init_writes_can_be_pasted_into_a_shell(typed: Typed) -> None:
+    typed("init", "weird name.yaml", "--data", "genlab:bars")
+    assert recipe("weird name.yaml").name == "bars_vae"
+    lines = Path("weird name.yaml").read_text().splitlines()
+    commands = [shlex.split(line.partition(":")[2]) for line in lines[1:3]]
+    assert commands == [
+        ["genlab", "run", "weird name.yaml"],
+        ["genlab", "run", "weird name.yaml", "latent=8", "train.epochs=5"],
+    ]
 
 
 def test_init_replaces_nothing_unless_it_is_told_to(typed: Typed) -> None:

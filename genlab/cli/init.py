@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,6 +53,8 @@ def command(
 
     registry = installed().registry
     check_free(file, force=force)
+    if name is not None:
+        _check_name(name)
     given = {"data": data, "encoder": encoder, "decoder": decoder, "likelihood": likelihood}
     parts = {kind: choice for kind, choice in given.items() if choice is not None}
     for kind, choice in parts.items():
@@ -64,11 +67,30 @@ def command(
             if kind == "data" and latent is None:
                 latent = _ask_size(Answers.latent)
     parts = {kind: parts.get(kind, getattr(Answers, kind)) for kind in CHOSEN}
-    own = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", file.stem) and file.stem != "recipe"
-    title = name or (file.stem if own else f"{parts['data']}_vae")
+    title = name or _own_name(file) or f"{registry.get('data', parts['data']).name}_vae"
     choices = Answers(name=title, latent=Answers.latent if latent is None else latent, **parts)
     placed = place(draft(choices, registry, str(file)), file, registry, force=force)
     announce(placed)
+
+
+def _check_name(name: str) -> None:
+    from genlab.errors import RecipeError
+    from genlab.recipe import folder_name
+    from genlab.wording import shown
+
+    try:
+        folder_name(name)
+    except ValueError as error:
+        raise RecipeError(f"--name {shown(name)}: {error}") from None
+
+
+def _own_name(file: Path) -> str:
+    """Return the name that a file gives its recipe, if it does."""
+    from genlab.recipe import folder_name
+
+    with suppress(ValueError):
+        return "" if file.stem == "recipe" else folder_name(file.stem)
+    return ""
 
 
 def _ask_size(default: int) -> int:
