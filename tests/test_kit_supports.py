@@ -128,7 +128,7 @@ def test_a_prior_may_be_bounded_or_discrete(name: str) -> None:
     assert set(skipped(found)) <= {
         "kl_is_what_samples_say",
         "moves_to_another_device",
-        "log_prob_slopes_as_its_values_do",
+        "gradients_of_log_prob_are_right",
     }
 
 

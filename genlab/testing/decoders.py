@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from genlab.testing import machines, modules, parts
+from genlab.testing import machines, modules, parts, sensitivity
 from genlab.testing.checking import Failed, Suite, check
 from genlab.testing.module_subject import BF16, Case, ShapedSubject, noise
 from genlab.testing.subject import BATCHES, LATENTS
@@ -160,6 +160,7 @@ CHECKS = (
     modules.treats_each_example_alone,
     modules.gradients_reach_every_parameter,
     gradients_reach_the_latents,
+    sensitivity.every_latent_matters,
     modules.does_not_make_the_host_wait,
     machines.moves_to_another_device,
     machines.bears_half_precision,

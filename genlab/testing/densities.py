@@ -14,6 +14,7 @@ from genlab.testing.supports import LogProb, Support
 
 DRAWS = 20_000
 POINTS = 20_001
+SAMPLE_SHAPES = ((), (1,), (3,), (2, 3))
 FEW = 300  # different values at most of a discrete variable: there are 256 of a byte
 TOLERANCE = 2e-3
 PRECISE = 5e-4  # of an integral on the grid, a density with jumps included
@@ -36,6 +37,34 @@ class OneDimensional:
         """Its values if it is discrete, as far as they were drawn, in order; None if it is continuous."""
         found = self.draws.unique()
         return found if len(found) <= FEW else None
+
+
+def can_be_counted(draws: Tensor) -> bool:
+    """Whether samples of several numbers ``(N, D)`` are discrete, each of them."""
+    return all(len(column.unique()) <= FEW for column in draws.T)
+
+
+def check_sample_shapes(p: Distribution) -> None:
+    """Raise ``Failed`` unless samples of any shape are drawn, and each has the density that it has alone."""
+    own = tuple(p.batch_shape + p.event_shape)
+    for shape in SAMPLE_SHAPES:
+        z = p.sample(torch.Size(shape))
+        if tuple(z.shape) != shape + own:
+            raise Failed(
+                expected=f"sample({shape}) of shape {shape + own}",
+                came=str(tuple(z.shape)),
+                mend="draw (*sample_shape, *batch_shape, *event_shape) numbers, however long sample_shape is",
+            )
+        found = p.log_prob(z)
+        alone = torch.stack([p.log_prob(each) for each in z.reshape(-1, *own)]).view(shape + tuple(p.batch_shape))
+        if found.shape != alone.shape or not torch.allclose(found, alone, rtol=1e-3, atol=1e-4):
+            raise Failed(
+                expected=f"log_prob of samples of shape {tuple(z.shape)} that is what it is of each alone",
+                came=f"shape {tuple(found.shape)}"
+                if found.shape != alone.shape
+                else f"numbers that differ by up to {(found - alone).abs().max().item():.3g}",
+                mend="sum over the last axis, the latents, and over nothing else",
+            )
 
 
 def check_total(p: OneDimensional, what: str, mend: str) -> None:
@@ -131,7 +160,7 @@ def _around(draws: Tensor) -> Tensor:
 
 
 def check_kl(q: Distribution, p: Distribution) -> None:
-    """Raise ``Failed`` unless KL(q || p) ``(B,)`` is not negative and is what samples say.
+    """Raise ``Failed`` unless KL(q || p) ``(B,)``, p a prior, is not negative and is what samples say.
 
     Raises ``Skipped`` if there is no closed form.
     """
@@ -157,7 +186,8 @@ def check_kl(q: Distribution, p: Distribution) -> None:
             )
         if not (there := within & (kl.isfinite() | beyond)).any():
             raise Skipped("it is infinite: q reaches beyond what p can be, and there is nothing to compare")
-        terms, kl = (q.log_prob(z)[:, there] - p.log_prob(z[:, there])).double(), kl[there]
+        other = p.log_prob(z[:, there].flatten(0, 1)).view(len(z), -1)
+        terms, kl = (q.log_prob(z)[:, there] - other).double(), kl[there]
     error = terms.std(0) / math.sqrt(KL_DRAWS) + 1e-4 * (1 + kl.abs())
     off = ((kl - terms.mean(0)).abs() / error).max().item()
     if not off <= SIGMAS:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from genlab.testing.checking import Failed
-from genlab.testing.densities import DRAWS, FEW, SIGMAS, TOLERANCE
+from genlab.testing.densities import DRAWS, SIGMAS, TOLERANCE, can_be_counted
 from genlab.testing.supports import LogProb, Support
 
 DRAWN = 2 * DRAWS  # one half makes g, the other is compared with it
@@ -60,7 +60,7 @@ def check_joint(q: Joint, what: str, mend: str) -> None:
     """
     shown, draws = q.draws.tensor_split(2)
     q = Joint(q.log_prob, draws)
-    g = _shuffled(shown) if _is_discrete(shown) else _histograms(shown)
+    g = _shuffled(shown) if can_be_counted(shown) else _histograms(shown)
     weights = [torch.sigmoid(sign * _ratio(q, g, z)) for sign, z in ((1, q.draws), (-1, g.draws))]
     found = []
     for about, at_q, at_g in _functions(q, g, what):
@@ -75,10 +75,6 @@ def check_joint(q: Joint, what: str, mend: str) -> None:
             came=f"{len(q.draws):,} samples that differ from it in {about}, by {errors:.0f} standard errors",
             mend=mend,
         )
-
-
-def _is_discrete(draws: Tensor) -> bool:
-    return all(len(column.unique()) <= FEW for column in draws.T)
 
 
 def _ratio(q: Joint, g: Simple, z: Tensor) -> Tensor:

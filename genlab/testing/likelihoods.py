@@ -25,6 +25,7 @@ from genlab.testing.supports import LogProb, Support
 Shape = tuple[int, ...]
 SINGLE: tuple[Shape, ...] = ((1,), (1, 1, 1))
 TRIPLE: tuple[Shape, ...] = ((3,), (1, 1, 3), (3, 1, 1))
+EXAMPLES = 16  # in which a parameter shows that it matters
 FAR = 40.0  # a logit that a confident decoder reaches
 
 
@@ -52,6 +53,10 @@ class LikelihoodSubject(ShapedSubject):
         h, x = inputs
         p = module(h)
         return p.log_prob(x), p.mean
+
+    def draws(self, module: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return a draw x ``(B, *x_shape)``."""
+        return (module(inputs[0]).sample(),)
 
     def loss(self, module: nn.Module, *inputs: Tensor) -> Tensor:
         """Return the log-probability of a batch."""
@@ -212,6 +217,24 @@ def gradients_reach_the_decoder(subject: LikelihoodSubject) -> None:
             )
 
 
+@check("gradients_reach_the_decoder")
+def every_parameter_matters(subject: LikelihoodSubject) -> None:
+    """The gradient of log_prob reaches each of the P parameters of the elements of x.
+
+    Decoders make as many as `params` says; what is not read is made for nothing.
+    """
+    for case in subject.cases:
+        h, x = subject.inputs(case, EXAMPLES)
+        (found,) = torch.autograd.grad(subject.loss(subject.module(case), h.requires_grad_(), x), h)
+        idle = (found == 0).transpose(0, 1).flatten(1).all(1).nonzero().flatten().tolist()
+        if idle:
+            raise Failed(
+                expected=f"a gradient in each of the {h.shape[1]} channels of h ({case})",
+                came=f"zeros in {', '.join(map(str, idle[:5]))}{' ...' if len(idle) > 5 else ''}",
+                mend="read all of h, h.chunk(P, dim=1) for example, or let `params` say less",
+            )
+
+
 @check("can_be_sampled", "gradients_reach_the_decoder")
 def bears_a_confident_decoder(subject: LikelihoodSubject) -> None:
     """For h as large as 40, log_prob and its gradient are finite.
@@ -273,11 +296,13 @@ CHECKS = (
     modules.leaves_the_seed_alone.after("can_be_sampled"),
     modules.repeats_itself_under_a_seed.after("can_be_sampled"),
     modules.eval_mode_is_steady,
+    modules.draws_follow_the_seed.after("can_be_sampled"),
     modules.leaves_its_mode_alone.after("can_be_sampled"),
     modules.leaves_its_input_alone.after("can_be_sampled"),
     modules.treats_each_example_alone.after("any_batch_size"),
     modules.gradients_reach_every_parameter.after("can_be_sampled"),
     gradients_reach_the_decoder,
+    every_parameter_matters,
     bears_a_confident_decoder,
     probabilities_add_up_to_one,
     samples_follow_the_density,

@@ -60,6 +60,10 @@ class ModuleSubject(PartSubject, ABC):
         """Return what is computed where nothing is drawn, one row an example where there are examples."""
         return self.step(module, *inputs)[0]
 
+    def draws(self, module: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return samples, of each sort that it can draw."""
+        raise NotImplementedError(self.kind)
+
     def halved(self, module: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return what ``step`` does, the networks in bf16 as genlab's ``precision: bf16`` has them."""
         raise NotImplementedError(self.kind)

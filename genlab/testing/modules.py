@@ -16,6 +16,8 @@ from genlab.testing.module_subject import Case, ModuleSubject
 from genlab.testing.subject import refuses, seed_all
 from genlab.testing.watching import HostWaits
 
+MANY = 16  # examples, of which not all samples are the same by chance
+
 
 @check()
 def builds(subject: ModuleSubject) -> None:
@@ -140,6 +142,29 @@ def eval_mode_is_steady(subject: ModuleSubject) -> None:
             mend="let noise, dropout and running statistics depend on self.training: nn.Dropout, or "
             "F.dropout(x, training=self.training)",
         )
+
+
+@check("shapes", "eval_mode_is_steady")
+def draws_follow_the_seed(subject: ModuleSubject) -> None:
+    """Samples are the same under the same seed, and others under another.
+
+    A generator of its own draws the same noise in each run, whatever the recipe's seed is.
+    """
+    first, again, other = (_drawn(subject, seed) for seed in (1, 1, 2))
+    for a, b, c in zip(first, again, other, strict=True):
+        if not torch.equal(a, b) or torch.equal(a, c):
+            raise Failed(
+                expected="samples that depend on torch's random state, and on nothing else",
+                came="others under the same seed" if not torch.equal(a, b) else "the same under two seeds",
+                mend="draw from torch's global state, which genlab has seeded: leave `generator=` out",
+            )
+
+
+def _drawn(subject: ModuleSubject, seed: int) -> tuple[Tensor, ...]:
+    module, inputs = subject.module().eval(), subject.inputs(subject.case, MANY)
+    seed_all(seed)
+    with torch.no_grad():
+        return subject.draws(module, *inputs)
 
 
 @check("shapes")

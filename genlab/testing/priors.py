@@ -15,7 +15,16 @@ from genlab.distributions import diagonal_normal
 from genlab.seeds import seeded
 from genlab.testing import machines, modules, parts
 from genlab.testing.checking import Failed, Skipped, Suite, check
-from genlab.testing.densities import DRAWS, OneDimensional, check_draws, check_kl, check_mean, check_total
+from genlab.testing.densities import (
+    DRAWS,
+    OneDimensional,
+    check_draws,
+    check_kl,
+    check_mean,
+    check_sample_shapes,
+    check_total,
+)
+from genlab.testing.gradients import check_slope
 from genlab.testing.joint import DRAWN as JOINTLY
 from genlab.testing.joint import Joint, check_joint
 from genlab.testing.module_subject import Case, ModuleSubject, noise
@@ -57,6 +66,10 @@ class PriorSubject(ModuleSubject):
         """Return the log-density of z, ``(B,)``, and samples ``(2, Z)``."""
         p = module()
         return p.log_prob(*inputs), p.sample(torch.Size([2]))
+
+    def draws(self, module: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return samples ``(B, Z)``."""
+        return (module().sample(torch.Size([len(inputs[0])])),)
 
     def loss(self, module: nn.Module, *inputs: Tensor) -> Tensor:
         """Return the log-density of a batch."""
@@ -161,6 +174,27 @@ def samples_follow_the_density(subject: PriorSubject) -> None:
 
 
 @check("samples_follow_the_density")
+def gradients_of_log_prob_are_right(subject: PriorSubject) -> None:
+    """The gradient of log_prob in z, where z is continuous, is the slope of its values.
+
+    Where the KL has no closed form, training descends on log q(z|x) - log p(z) at samples z.
+    """
+    with torch.no_grad():
+        p: Distribution = subject.moved().eval()()
+    check_slope(p, "look for .detach(), torch.no_grad() and rounding between z and log_prob's result")
+
+
+@check("can_be_sampled")
+def takes_any_sample_shape(subject: PriorSubject) -> None:
+    """sample(shape) has the shape (*shape, Z), and log_prob is of each sample what it is of it alone.
+
+    Objectives with several samples ask so, importance weighting for example.
+    """
+    with torch.no_grad():
+        check_sample_shapes(subject.moved().eval()())
+
+
+@check("samples_follow_the_density")
 def latents_follow_the_density_jointly(subject: PriorSubject) -> None:
     """With three latents, too, 20,000 samples are distributed as log_prob says.
 
@@ -219,10 +253,13 @@ CHECKS: tuple[Any, ...] = (
     modules.leaves_the_seed_alone.after("can_be_sampled"),
     modules.repeats_itself_under_a_seed.after("can_be_sampled"),
     modules.eval_mode_is_steady.after("can_be_sampled"),
+    modules.draws_follow_the_seed.after("can_be_sampled"),
     modules.leaves_its_mode_alone.after("can_be_sampled"),
     modules.gradients_reach_every_parameter.after("can_be_sampled"),
     density_integrates_to_one,
     samples_follow_the_density,
+    gradients_of_log_prob_are_right,
+    takes_any_sample_shape,
     latents_follow_the_density_jointly,
     kl_is_what_samples_say,
     mean_is_what_samples_say,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +11,7 @@ from genlab.testing.checking import Failed, check
 from genlab.testing.module_subject import ModuleSubject
 
 EXAMPLES = 8
+LATENTS = 16  # latents z at which each of their elements is tried
 TURNED = 64  # elements of x that are turned over where there are more
 MOST = 0.4  # two layers of stride 2 that drop an odd edge see 46 % of an image of 5 x 7
 SEEN = 1e-5  # relative; rows of one batch may be rounded differently
@@ -33,6 +36,26 @@ def most_of_x_matters(subject: ModuleSubject) -> None:
                 expected=f"q(z|x) that depends on at least {MOST:.0%} of the elements of x, for {case}",
                 came=f"{share:.0%} of them, in {EXAMPLES} examples",
                 mend="look for an x that is not used or is cut, and for x.detach() and torch.no_grad()",
+            )
+
+
+@check("gradients_reach_the_latents")
+def every_latent_matters(subject: ModuleSubject) -> None:
+    """Each latent changes h, in training mode and in eval mode.
+
+    What the decoder does not read, the encoder has no reason to say.
+    """
+    for case, training in product(subject.cases, (True, False)):
+        z = subject.inputs(case, LATENTS)[0].requires_grad_()
+        loss = subject.loss(subject.moved(case).train(training), z)
+        found = torch.autograd.grad(loss, z, allow_unused=True)[0] if loss.requires_grad else None
+        idle = [i for i in range(z.shape[1]) if found is None or not (found[:, i] != 0).any()]
+        if idle:
+            mode = "training" if training else "eval"
+            raise Failed(
+                expected=f"h that depends on each of {z.shape[1]} latents in {mode} mode, for {case}",
+                came=f"no gradient of {', '.join(map(str, idle[:5]))}, counted from 0",
+                mend="look for slices of z, and for what is done in one mode only",
             )
 
 

@@ -88,6 +88,11 @@ MUTANTS: dict[str, Mutant] = common(MLPDecoder, bend) | {
         MLPDecoder, "subtracts the batch's mean", forward=lambda self, own, z: own(z) - z.mean()
     ),
     "gradients_reach_the_latents": altered(MLPDecoder, "detaches z", forward=lambda self, own, z: own(z.detach())),
+    "every_latent_matters": altered(
+        MLPDecoder,
+        "reads its first latent alone",
+        forward=lambda self, own, z: own(torch.cat((z[:, :1], torch.zeros_like(z[:, 1:])), 1)),
+    ),
     "bears_half_precision": Mutant(FullWidth, "copies bf16 into float32"),
     "options_survive_a_recipe": Mutant(Doubling, "an option that doubles when it is read"),
     "schema_accepts_its_options": Mutant(Misdescribed, "a schema that refuses the default"),

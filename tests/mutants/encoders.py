@@ -113,6 +113,36 @@ class Wide(DiagonalNormal):
         return self.loc + 2 * (super().rsample(sample_shape) - self.loc)
 
 
+class Cut(DiagonalNormal):
+    """Keeps the gradient of a sample from the mean."""
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        return super().rsample(sample_shape) - self.loc + self.loc.detach()
+
+
+class Flat(DiagonalNormal):
+    """Has a density without a gradient in z."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return super().log_prob(value.detach())
+
+
+class Mixing(DiagonalNormal):
+    """Averages its density along a second axis of samples."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        found = super().log_prob(value)
+        return found.mean(0).expand(found.shape) if value.ndim > 1 + self.loc.ndim else found
+
+
+class OwnNoise(DiagonalNormal):
+    """Draws from a generator of its own."""
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        noise = torch.randn((*sample_shape, *self.loc.shape), generator=torch.Generator().manual_seed(0))
+        return self.loc + self.std * noise
+
+
 class Like(DiagonalNormal):
     """Draws in whatever its parameters are."""
 
@@ -236,6 +266,12 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "kl_is_what_samples_say": altered(MLPEncoder, "half the KL", forward=as_(HalfKL)),
     "mean_is_what_samples_say": altered(MLPEncoder, "a mean of its own", forward=as_(Shifted)),
+    "gradients_through_samples_are_right": altered(
+        MLPEncoder, "a mean that is detached in rsample", forward=as_(Cut)
+    ),
+    "gradients_of_log_prob_are_right": altered(MLPEncoder, "a density that detaches z", forward=as_(Flat)),
+    "takes_any_sample_shape": altered(MLPEncoder, "a density averaged over samples", forward=as_(Mixing)),
+    "draws_follow_the_seed": altered(MLPEncoder, "sample() from a generator of its own", forward=as_(OwnNoise)),
     "does_not_make_the_host_wait": altered(MLPEncoder, "an `if` on the largest value", forward=divides),
     "moves_to_another_device": altered(
         MLPEncoder,

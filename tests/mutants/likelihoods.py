@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import torch
 from pydantic import AfterValidator, Field
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution
@@ -92,6 +93,14 @@ class Naive(BernoulliPixels):
         return (value * p.log() + (1 - value) * (1 - p).log()).flatten(1).sum(1)
 
 
+class OwnNoise(BernoulliPixels):
+    """Draws from a generator of its own."""
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        noise = torch.rand((*sample_shape, *self.logits.shape), generator=torch.Generator().manual_seed(0))
+        return (noise.to(self.logits.device) < self.logits.sigmoid()).float()
+
+
 class Cut(BernoulliPixels):
     """Keeps the gradient from its logits."""
 
@@ -133,6 +142,13 @@ MUTANTS: dict[str, Mutant] = common(BernoulliLikelihood, bend) | {
         BernoulliLikelihood, "subtracts the batch's mean", forward=lambda self, own, h: own(h - h.mean(0))
     ),
     "gradients_reach_the_decoder": altered(BernoulliLikelihood, "detaches h", forward=as_(Cut)),
+    "every_parameter_matters": altered(
+        BernoulliLikelihood,
+        "reads half of its parameters",
+        params=2,
+        forward=lambda self, own, h: own(h.chunk(2, 1)[0]),
+    ),
+    "draws_follow_the_seed": altered(BernoulliLikelihood, "a generator of its own", forward=as_(OwnNoise)),
     "bears_a_confident_decoder": altered(BernoulliLikelihood, "logarithms of probabilities", forward=as_(Naive)),
     "probabilities_add_up_to_one": altered(
         BernoulliLikelihood, "probabilities e times too high", forward=as_(Unnormalised)

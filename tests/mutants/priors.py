@@ -87,6 +87,28 @@ class Shifted(StandardDiagonalNormal):
         return self.loc + self.std
 
 
+class Flat(StandardDiagonalNormal):
+    """Has a density without a gradient in z."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return super().log_prob(value.detach())
+
+
+class Flattens(StandardDiagonalNormal):
+    """Draws in one row what was asked for in several."""
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        return super().sample(sample_shape).view(-1, *self.event_shape)
+
+
+class OwnNoise(StandardDiagonalNormal):
+    """Draws from a generator of its own."""
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        noise = torch.randn((*sample_shape, *self.loc.shape), generator=torch.Generator().manual_seed(0))
+        return self.loc + self.std * noise.to(self.loc.device)
+
+
 class NoKL(DiagonalNormal):
     """Has a closed form of the KL to it that is wrong."""
 
@@ -126,6 +148,9 @@ MUTANTS: dict[str, Mutant] = common(StandardNormal, bend) | {
     "latents_follow_the_density_jointly": altered(
         StandardNormal, "one noise for all latents", forward=as_(OneNoise)
     ),
+    "gradients_of_log_prob_are_right": altered(StandardNormal, "a density that detaches z", forward=as_(Flat)),
+    "takes_any_sample_shape": altered(StandardNormal, "a sample shape flattened", forward=as_(Flattens)),
+    "draws_follow_the_seed": altered(StandardNormal, "a generator of its own", forward=as_(OwnNoise)),
     "kl_is_what_samples_say": altered(StandardNormal, "a KL of nothing", forward=as_(NoKL)),
     "mean_is_what_samples_say": altered(StandardNormal, "a mean of its own", forward=as_(Shifted)),
     "options_survive_a_recipe": Mutant(Doubling, "an option that doubles when it is read"),
