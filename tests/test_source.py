@@ -160,9 +160,9 @@ def test_an_alias_bomb_is_refused_at_once(brackets: str) -> None:
 
     lines = [f"a0: &a0 {level(['x'] * 9)}"]
     lines += [f"a{i}: &a{i} {level([f'*a{i - 1}'] * 9)}" for i in range(1, 12)]
-    start = time.perf_counter()
+    start = time.process_time()
     assert f"more than {MAX_NODES} values" in refused("\n".join(lines))
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_a_chain_of_aliases_cannot_make_a_tree_too_deep_to_walk() -> None:
@@ -176,9 +176,9 @@ def test_a_chain_of_aliases_cannot_make_a_tree_too_deep_to_walk() -> None:
     ids=["lists", "mappings", "indented"],
 )
 def test_deep_nesting_is_refused_at_once(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert f"nested deeper than {MAX_DEPTH} levels" in refused(text)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_nesting_up_to_the_limit_is_read() -> None:
