@@ -12,6 +12,7 @@ import torch
 
 from genlab.distributions import default_validation
 from genlab.parts.encoders import MLPEncoder
+from genlab.plugins import installed
 from genlab.testing import (
     SUITES,
     ConformanceError,
@@ -25,10 +26,15 @@ from genlab.testing import (
 )
 from genlab.testing.checking import Check, Failed, Session, Skipped
 from tests.mutants import encoders
-from tests.mutants.table import MUTANTS, page, report
+from tests.mutants.making import Mutant
+from tests.mutants.table import MUTANTS, PROOFS, page, report
 
 PAGE = Path(__file__).parent.parent / "docs" / "conformance.md"
-EACH = [(kind, check) for kind, mutants in MUTANTS.items() for check in mutants]
+EACH = [
+    pytest.param(kind, check, mutant, id=f"{part}-{check}")
+    for kind, part, check, mutant in PROOFS
+    if isinstance(mutant, Mutant)
+]
 
 
 @pytest.mark.parametrize("kind", SUITES)
@@ -37,9 +43,9 @@ def test_there_is_a_mutant_for_each_check(kind: str) -> None:
     assert set(MUTANTS[kind]) == {check.name for check in SUITES[kind].checks}
 
 
-@pytest.mark.parametrize(("kind", "check"), EACH, ids=lambda word: word)
-def test_a_mutant_is_caught_by_its_check_alone(kind: str, check: str) -> None:
-    found = report(kind, MUTANTS[kind][check])
+@pytest.mark.parametrize(("kind", "check", "mutant"), EACH)
+def test_a_mutant_is_caught_by_its_check_alone(kind: str, check: str, mutant: Mutant) -> None:
+    found = report(kind, mutant)
     assert [result.name for result in found.outcome("failed")] == [check], found
     (failure,) = found.outcome("failed")
     assert [line.partition(": ")[0] for line in failure.message.splitlines()][:2] == ["expected", "came"]
@@ -47,6 +53,15 @@ def test_a_mutant_is_caught_by_its_check_alone(kind: str, check: str) -> None:
     assert all(result.reason for result in found.outcome("skipped"))
     with pytest.raises(ConformanceError, match=check):
         found.raise_if_failed()
+
+
+def test_every_built_in_part_is_mutated() -> None:
+    """But for the tracker, whose package need not be here, and the data, whose files need not."""
+    mutated = {(kind, part.partition(" ")[0]) for kind, part, _, _ in PROOFS}
+    parts = [part for part in installed().registry.parts() if part.distribution == "genlab"]
+    own = {(part.kind, part.cls.__name__) for part in parts if part.kind != "tracker"}
+    assert own <= mutated
+    assert {("encoder", "ConvEncoder"), ("decoder", "ConvDecoder")} <= mutated
 
 
 def test_the_page_is_what_the_checks_say() -> None:

@@ -3,39 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import AfterValidator, Field
 from torch import Tensor
 from torch.distributions import kl_divergence
 from torch.nn import functional as F
 
 from genlab import LatentModel, Terms
 from genlab.parts.objectives import ELBO
-from tests.mutants.making import Mutant, altered
+from tests.mutants.making import Mutant, altered, general
 from tests.mutants.modules import common
-
-
-class Unannotated(ELBO):
-    """An option without a type."""
-
-    def __init__(self, *, scale=1) -> None:  # type: ignore[no-untyped-def]
-        super().__init__()
-
-
-class Doubling(ELBO):
-    """An option that doubles each time it is read."""
-
-    def __init__(self, *, scale: Annotated[int, AfterValidator(lambda w: 2 * w)] = 8) -> None:
-        super().__init__()
-
-
-class Misdescribed(ELBO):
-    """An option whose schema refuses its default."""
-
-    def __init__(self, *, scale: Annotated[int, Field(json_schema_extra={"maximum": 4})] = 8) -> None:
-        super().__init__()
 
 
 class Unbuildable(ELBO):
@@ -135,36 +113,37 @@ def shared_in_training(self: Any, own: Any, model: LatentModel, x: Tensor) -> Te
     return Terms(terms.loss * getattr(self, "share", 1.0), terms.logs) if self.training else terms
 
 
-MUTANTS: dict[str, Mutant] = common(ELBO, bend) | {
-    "registers": Mutant(Unannotated, "an option without a type"),
-    "builds": Mutant(Unbuildable, "a TypeError in __init__"),
-    "forward": altered(ELBO, "returns the loss", forward=lambda self, own, model, x: own(model, x).loss),
-    "shapes": altered(ELBO, "a loss for each example", forward=unreduced),
-    "any_batch_size": altered(ELBO, "a standard deviation over the batch", forward=spread),
-    "names_its_logs": altered(ELBO, "a log called loss", forward=renamed),
-    "is_a_mean_over_the_batch": altered(ELBO, "a sum over the batch", forward=summed),
-    "leaves_its_input_alone": altered(ELBO, "clamps x in place", forward=centred),
-    "leaves_its_model_alone": altered(ELBO, "clamps the model's weights", forward=clamped),
-    "logs_are_what_their_names_say": altered(ELBO, "log p(x|z) as its nll", forward=negated),
-    "rises_with_nll_and_kl": altered(ELBO, "subtracts the KL", forward=subtracted),
-    "is_in_nats": altered(ELBO, "a loss in bits", forward=in_bits),
-    "nll_reaches_the_encoder": altered(ELBO, "decodes z.detach()", forward=detached),
-    "evaluates_alike_at_every_step": altered(
-        ELBO,
-        "a weight that rises in eval mode too",
-        at_step=lambda self, own, step: self.weight.fill_(min(1.0, step / 1000)),
-        forward=weighted,
-    ),
-    "depends_on_the_step_alone": altered(
-        ELBO,
-        "counts calls of at_step",
-        at_step=lambda self, own, step: self.weight.mul_(0.9),
-        forward=weighted_in_training,
-    ),
-    "keeps_the_step_in_buffers": altered(
-        ELBO, "a weight that rises as a plain number", at_step=remember, forward=shared_in_training
-    ),
-    "bears_half_precision": altered(ELBO, "reduces under autocast", forward=autocast_on),
-    "options_survive_a_recipe": Mutant(Doubling, "an option that doubles when it is read"),
-    "schema_accepts_its_options": Mutant(Misdescribed, "a schema that refuses the default"),
-}
+MUTANTS: dict[str, Mutant] = (
+    general(ELBO)
+    | common(ELBO, bend)
+    | {
+        "builds": Mutant(Unbuildable, "a TypeError in __init__"),
+        "forward": altered(ELBO, "returns the loss", forward=lambda self, own, model, x: own(model, x).loss),
+        "shapes": altered(ELBO, "a loss for each example", forward=unreduced),
+        "any_batch_size": altered(ELBO, "a standard deviation over the batch", forward=spread),
+        "names_its_logs": altered(ELBO, "a log called loss", forward=renamed),
+        "is_a_mean_over_the_batch": altered(ELBO, "a sum over the batch", forward=summed),
+        "leaves_its_input_alone": altered(ELBO, "clamps x in place", forward=centred),
+        "leaves_its_model_alone": altered(ELBO, "clamps the model's weights", forward=clamped),
+        "logs_are_what_their_names_say": altered(ELBO, "log p(x|z) as its nll", forward=negated),
+        "rises_with_nll_and_kl": altered(ELBO, "subtracts the KL", forward=subtracted),
+        "is_in_nats": altered(ELBO, "a loss in bits", forward=in_bits),
+        "nll_reaches_the_encoder": altered(ELBO, "decodes z.detach()", forward=detached),
+        "evaluates_alike_at_every_step": altered(
+            ELBO,
+            "a weight that rises in eval mode too",
+            at_step=lambda self, own, step: self.weight.fill_(min(1.0, step / 1000)),
+            forward=weighted,
+        ),
+        "depends_on_the_step_alone": altered(
+            ELBO,
+            "counts calls of at_step",
+            at_step=lambda self, own, step: self.weight.mul_(0.9),
+            forward=weighted_in_training,
+        ),
+        "keeps_the_step_in_buffers": altered(
+            ELBO, "a weight that rises as a plain number", at_step=remember, forward=shared_in_training
+        ),
+        "bears_half_precision": altered(ELBO, "reduces under autocast", forward=autocast_on),
+    }
+)

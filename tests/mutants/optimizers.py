@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import AfterValidator, Field
 from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from genlab.parts.optimizers import SGD
-from tests.mutants.making import Mutant, altered
+from tests.mutants.making import Mutant, altered, general
 
 Params = Iterable[Parameter]
 
@@ -23,39 +22,6 @@ class Momentum(SGD):
 
     def __init__(self, params: Params, fused: bool) -> None:
         super().__init__(params, fused, momentum=0.5)
-
-
-class Unannotated(SGD):
-    """An option without a type."""
-
-    def __init__(self, params: Params, fused: bool, *, scale=1) -> None:  # type: ignore[no-untyped-def]
-        super().__init__(params, fused)
-
-
-class Doubling(SGD):
-    """An option that doubles each time it is read."""
-
-    def __init__(
-        self, params: Params, fused: bool, *, scale: Annotated[int, AfterValidator(lambda w: 2 * w)] = 4
-    ) -> None:
-        super().__init__(params, fused)
-
-
-class Misdescribed(SGD):
-    """An option whose schema refuses its default."""
-
-    def __init__(
-        self, params: Params, fused: bool, *, scale: Annotated[int, Field(json_schema_extra={"maximum": 2})] = 4
-    ) -> None:
-        super().__init__(params, fused)
-
-
-class OneGroup(SGD):
-    """Takes one parameter only."""
-
-    def __init__(self, params: Params, fused: bool) -> None:
-        super().__init__(params, fused)
-        (self.only,) = self.param_groups[0]["lr"]
 
 
 def weights(optimizer: Optimizer) -> list[Parameter]:
@@ -107,8 +73,11 @@ def slows(self: Any, own: Any) -> None:
     along(self, own, lambda gradient: gradient / self.taken)
 
 
-def normalises(self: Any, own: Any) -> None:
-    along(self, own, lambda gradient: gradient / (gradient.norm() + 1e-6))
+@torch.no_grad()
+def decays_by_norm(self: Any, own: Any) -> None:
+    own()
+    for p in weights(self):
+        p.mul_(1 - self.param_groups[0]["lr"] * p.norm())
 
 
 def through_the_host(self: Any, own: Any) -> None:
@@ -122,10 +91,8 @@ def looks(self: Any, own: Any) -> None:
     own()
 
 
-MUTANTS: dict[str, Mutant] = {
-    "registers": Mutant(Unannotated, "an option without a type"),
-    "says_what_it_is": Mutant(type("Nameless", (Momentum,), {}), "no docstring"),
-    "builds": Mutant(OneGroup, "a TypeError in __init__"),
+MUTANTS: dict[str, Mutant] = general(Momentum) | {
+    "builds": altered(Momentum, "a TypeError in __init__", init=lambda self: iter(self.param_groups[0]["lr"])),
     "has_a_learning_rate": altered(Momentum, "decay beside the learning rate", step=decays),
     "goes_downhill": altered(Momentum, "goes uphill", step=uphill),
     "repeats_itself": altered(Momentum, "noise from a source of its own", step=jitters),
@@ -137,9 +104,7 @@ MUTANTS: dict[str, Mutant] = {
         Momentum, "a function in its state", init=lambda self: self.param_groups[0].update(rule=lambda p: p)
     ),
     "goes_on_from_its_saved_state": altered(Momentum, "counts steps where they are not saved", step=slows),
-    "is_elementwise_if_it_says_so": altered(Momentum, "divides by each parameter's norm", step=normalises),
+    "is_elementwise_if_it_says_so": altered(Momentum, "decays by each parameter's norm", step=decays_by_norm),
     "is_graphable_if_it_says_so": altered(Momentum, "an `if` on the gradient", step=looks),
     "steps_on_any_device": altered(Momentum, "computes on the CPU", step=through_the_host),
-    "options_survive_a_recipe": Mutant(Doubling, "an option that doubles when it is read"),
-    "schema_accepts_its_options": Mutant(Misdescribed, "a schema that refuses the default"),
 }

@@ -5,14 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import AfterValidator
 
-from genlab.parts.searches import Grid, Random
+from genlab.parts.searches import Random
 from genlab.space import Json, Range, Space
-from tests.mutants.making import Mutant, altered
+from tests.mutants.making import Mutant, altered, general
 
 
 class Listening(Random):
@@ -26,22 +25,6 @@ class Listening(Random):
 
     def tell(self, values: Mapping[str, Json], loss: float | None) -> None:
         self.heard.append(repr(values))
-
-
-class Unannotated(Random):
-    """An option without a type."""
-
-    def __init__(self, space: Space, folder: Path, seed: int, *, scale=1) -> None:  # type: ignore[no-untyped-def]
-        super().__init__(space, folder, seed)
-
-
-class Doubling(Random):
-    """An option that doubles each time it is read."""
-
-    def __init__(
-        self, space: Space, folder: Path, seed: int, *, scale: Annotated[int, AfterValidator(lambda w: 2 * w)] = 4
-    ) -> None:
-        super().__init__(space, folder, seed)
 
 
 def beyond(self: Any, own: Any) -> Mapping[str, Json] | None:
@@ -68,8 +51,9 @@ def insists(self: Any, own: Any, values: Mapping[str, Json], loss: float | None)
 
 def reopens(self: Any, own: Any) -> Mapping[str, Json] | None:
     values: Mapping[str, Json] | None = own()
-    if values is None:
-        self._drawn.clear()
+    if values is None and getattr(self, "ended", False):
+        return {"a": 1}
+    self.ended = values is None
     return values
 
 
@@ -78,9 +62,7 @@ def first_key(self: Any, own: Any) -> Mapping[str, Json] | None:
     return values and dict(list(values.items())[:1])
 
 
-MUTANTS: dict[str, Mutant] = {
-    "registers": Mutant(Unannotated, "an option without a type"),
-    "says_what_it_is": Mutant(type("Nameless", (Grid,), {}), "no docstring"),
+MUTANTS: dict[str, Mutant] = {name: mutant for name, mutant in general(Random).items() if "schema" not in name} | {
     "builds": altered(Random, "adaptive is a word", adaptive="no"),
     "asks_for_every_key": altered(Random, "a value for the first key alone", ask=first_key),
     "chooses_from_the_space": altered(Random, "leaves the range", ask=beyond),
@@ -88,5 +70,4 @@ MUTANTS: dict[str, Mutant] = {
     "repeats_itself_under_a_seed": altered(Random, "draws from a source of its own", ask=others),
     "bears_being_told_again": altered(Listening, "a KeyError for what it has heard", tell=insists),
     "ends_with_none": altered(Random, "begins again after its end", ask=reopens),
-    "options_survive_a_recipe": Mutant(Doubling, "an option that doubles when it is read"),
 }

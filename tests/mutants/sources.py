@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from genlab import Examples
 from genlab.interfaces import SplitName
 from genlab.parts.bars import Bars
-from tests.mutants.making import Mutant, altered
+from tests.mutants.making import Mutant, altered, general
 
 
 class Small(Bars):
@@ -19,27 +18,6 @@ class Small(Bars):
 
     def __init__(self) -> None:
         super().__init__(size=4, examples=50)
-
-
-class Unannotated(Bars):
-    """An option without a type."""
-
-    def __init__(self, *, size=4) -> None:  # type: ignore[no-untyped-def]
-        super().__init__(size=size)
-
-
-class Doubling(Bars):
-    """An option that doubles each time it is read."""
-
-    def __init__(self, *, size: Annotated[int, AfterValidator(lambda w: 2 * w)] = 4) -> None:
-        super().__init__(size=size)
-
-
-class Misdescribed(Bars):
-    """An option whose schema refuses its default."""
-
-    def __init__(self, *, size: Annotated[int, Field(json_schema_extra={"maximum": 2})] = 4) -> None:
-        super().__init__(size=size)
 
 
 class Shapeless(Small):
@@ -96,9 +74,7 @@ def on_the_cpu(self: Any, own: Any, x: Tensor) -> Tensor:
     return prepared * torch.ones(4)
 
 
-MUTANTS: dict[str, Mutant] = {
-    "registers": Mutant(Unannotated, "an option without a type"),
-    "says_what_it_is": Mutant(type("Nameless", (Small,), {}), "no docstring"),
+MUTANTS: dict[str, Mutant] = general(Small) | {
     "builds": Mutant(Shapeless, "no x_shape before it is read"),
     "reads_its_splits": altered(
         Small,
@@ -115,6 +91,4 @@ MUTANTS: dict[str, Mutant] = {
     "leaves_stored_examples_alone": altered(Small, "prepares in place", prepare=in_place),
     "prepares_on_any_device": altered(Small, "a constant on the CPU", prepare=on_the_cpu),
     "says_where_it_is_from": altered(Small, "an origin of two lines", fetch=lambda self, own: "made\nhere"),
-    "options_survive_a_recipe": Mutant(Doubling, "an option that doubles when it is read"),
-    "schema_accepts_its_options": Mutant(Misdescribed, "a schema that refuses the default"),
 }

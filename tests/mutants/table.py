@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from genlab.testing import SUITES, Report
-from genlab.testing.checking import Check
 from tests.mutants import (
     commands,
     decoders,
     encoders,
+    further,
     likelihoods,
     objectives,
     optimizers,
@@ -19,7 +20,7 @@ from tests.mutants import (
     sources,
     trackers,
 )
-from tests.mutants.making import Mutant
+from tests.mutants.making import Mutant, general
 
 MUTANTS: dict[str, dict[str, Mutant]] = {
     "data": sources.MUTANTS,
@@ -34,6 +35,13 @@ MUTANTS: dict[str, dict[str, Mutant]] = {
     "search": searches.MUTANTS,
     "command": commands.MUTANTS,
 }
+FIRST = {
+    "data": "Bars", "encoder": "MLPEncoder", "decoder": "MLPDecoder", "prior": "StandardNormal",
+    "likelihood": "BernoulliLikelihood", "objective": "ELBO", "optimizer": "SGD with momentum",
+    "schedule": "Cosine", "tracker": "a small tracker (the built-in one needs TensorBoard)", "search": "Random",
+    "command": "a command that counts",
+}  # fmt: skip
+"""The part that each kind's first mutants are made of."""
 HEAD = """\
 # The conformance kit, check by check
 
@@ -61,15 +69,24 @@ be made, or where it builds on one that did not pass: one mistake is one failure
 were skipped fails.
 
 The last column is the proof: a built-in part with that one mistake in it, which that check catches, and of all
-checks that one alone. `python -m tests.mutants` shows it.
+checks that one alone. So it is with every part that is named above a table, each with that mistake or one like it:
+`python -m tests.mutants` shows them one by one.
 """
 
 
-def rows() -> Iterator[tuple[str, Check, Mutant]]:
-    """Every kind, check and mutant."""
-    for kind, suite in SUITES.items():
-        for check in suite.checks:
-            yield kind, check, MUTANTS[kind][check.name]
+def _proofs() -> Iterator[tuple[str, str, str, Mutant | str]]:
+    for kind, mutants in MUTANTS.items():
+        for check, mutant in mutants.items():
+            yield kind, FIRST[kind], check, mutant
+    for kind, part, own, small in further.PARTS:
+        for check, mutant in MUTANTS[kind].items():
+            found = own.get(check) or general(part).get(check) or (mutant.on(part) if mutant.on else None)
+            assert found is not None, f"{part.__name__} has no mutant for {check}"
+            yield kind, part.__name__, check, found if isinstance(found, str) else replace(found, options=small)
+
+
+PROOFS = tuple(_proofs())
+"""Kind, part, check, and the mutant of that part that this check alone catches; or why it does not apply."""
 
 
 def report(kind: str, mutant: Mutant) -> Report:
@@ -81,18 +98,19 @@ def report(kind: str, mutant: Mutant) -> Report:
 def page() -> str:
     """Return the page, as Markdown."""
     lines = [HEAD.rstrip()]
-    last = ""
-    for kind, check, mutant in rows():
-        if kind != last:
-            last = kind
-            count = len(SUITES[kind].checks)
-            lines += [
-                "",
-                f"## {kind}: {count} checks",
-                "",
-                "| check | what must hold | the mistake |",
-                "| --- | --- | --- |",
-            ]
-        said = " ".join(filter(None, (check.what, check.why))).replace("|", r"\|")
-        lines.append(f"| `{check.name}` | {said} | {mutant.mistake} |")
+    for kind, suite in SUITES.items():
+        parts = list(dict.fromkeys(part for k, part, _, _ in PROOFS if k == kind))
+        left = [f"`{c}` does not apply to {p}: {m}." for k, p, c, m in PROOFS if k == kind and isinstance(m, str)]
+        lines += [
+            "",
+            f"## {kind}: {len(suite.checks)} checks",
+            "",
+            " ".join([f"Mutants of {', '.join(parts)}.", *left]),
+            "",
+            "| check | what must hold | the mistake |",
+            "| --- | --- | --- |",
+        ]
+        for check in suite.checks:
+            said = " ".join(filter(None, (check.what, check.why))).replace("|", r"\|")
+            lines.append(f"| `{check.name}` | {said} | {MUTANTS[kind][check.name].mistake} |")
     return "\n".join(lines) + "\n"

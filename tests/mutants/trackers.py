@@ -6,13 +6,12 @@ import json
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import AfterValidator, Field
 
 from genlab import Tracker
-from tests.mutants.making import Mutant, altered
+from tests.mutants.making import Mutant, altered, general
 
 
 class Lines(Tracker):
@@ -28,31 +27,6 @@ class Lines(Tracker):
         with self.path.open("a") as file:
             file.write(json.dumps({"step": step, **metrics}) + "\n")
         self.lines += 1
-
-
-class Unannotated(Lines):
-    """An option without a type."""
-
-    def __init__(self, folder: Path, step: int, *, scale=1) -> None:  # type: ignore[no-untyped-def]
-        super().__init__(folder, step)
-
-
-class Doubling(Lines):
-    """An option that doubles each time it is read."""
-
-    def __init__(
-        self, folder: Path, step: int, *, scale: Annotated[int, AfterValidator(lambda w: 2 * w)] = 4
-    ) -> None:
-        super().__init__(folder, step)
-
-
-class Misdescribed(Lines):
-    """An option whose schema refuses its default."""
-
-    def __init__(
-        self, folder: Path, step: int, *, scale: Annotated[int, Field(json_schema_extra={"maximum": 2})] = 4
-    ) -> None:
-        super().__init__(folder, step)
 
 
 class Unbuildable(Lines):
@@ -95,9 +69,7 @@ def lingers(self: Any, own: Any) -> None:
     threading.Thread(target=threading.Event().wait, args=(2,), name="lingers").start()
 
 
-MUTANTS: dict[str, Mutant] = {
-    "registers": Mutant(Unannotated, "an option without a type"),
-    "says_what_it_is": Mutant(type("Nameless", (Lines,), {}), "no docstring"),
+MUTANTS: dict[str, Mutant] = general(Lines) | {
     "builds": Mutant(Unbuildable, "writes into a folder that is not there"),
     "takes_metrics": altered(Lines, "a KeyError for other metrics", log=knows_its_names),
     "leaves_metrics_alone": altered(Lines, "pops a metric", log=pops),
@@ -107,6 +79,4 @@ MUTANTS: dict[str, Mutant] = {
         Lines, "begins its file anew", init=lambda self: self.path.write_text("")
     ),
     "can_be_closed_at_once": altered(Lines, "divides by the number of lines", close=averages),
-    "options_survive_a_recipe": Mutant(Doubling, "an option that doubles when it is read"),
-    "schema_accepts_its_options": Mutant(Misdescribed, "a schema that refuses the default"),
 }
