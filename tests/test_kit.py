@@ -178,6 +178,26 @@ def test_a_result_does_not_depend_on_what_was_checked_before() -> None:
         assert not torch.distributions.Distribution._validate_args  # it is the caller's
 
 
+class Asks(torch.distributions.Normal):
+    def rsample(self, sample_shape: Any = ()) -> torch.Tensor:
+        return super().rsample(sample_shape) * (1 if self.scale.max() > 0 else 0)
+
+
+class WaitsWithin(MLPEncoder):
+    """Asks for a value inside a distribution that must not validate."""
+
+    def forward(self, x: torch.Tensor) -> torch.distributions.Distribution:
+        """Return q(z|x)."""
+        mean, log_var = self.net(x).chunk(2, -1)
+        q = Asks(mean, (log_var / 2).exp(), validate_args=False)
+        return torch.distributions.Independent(q, 1, validate_args=False)
+
+
+def test_a_wait_of_the_part_s_own_is_found_inside_a_distribution_that_does_not_validate() -> None:
+    failed = check_encoder(WaitsWithin, [(5,)], hidden=[8]).outcome("failed")
+    assert [result.name for result in failed] == ["does_not_make_the_host_wait"]
+
+
 class Seeing(MLPEncoder):
     """Looks at a part of x, or at x in another way."""
 

@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 
 from genlab.parts.priors import StandardNormal
 from genlab.precision import in_float32
-from genlab.testing import machines, modules, parts, sensitivity
+from genlab.testing import latents, machines, modules, parts, sensitivity
 from genlab.testing.checking import Failed, Suite, check
 from genlab.testing.densities import (
     DRAWS,
@@ -20,17 +20,15 @@ from genlab.testing.densities import (
     check_draws,
     check_kl,
     check_mean,
-    check_sample_shapes,
     check_total,
 )
-from genlab.testing.gradients import Pathwise, check_pathwise, check_slope
+from genlab.testing.gradients import Pathwise, check_pathwise
 from genlab.testing.joint import DRAWN, Joint, check_joint
 from genlab.testing.module_subject import BF16, Case, ShapedSubject, uniform
 from genlab.testing.subject import BATCHES, LATENTS
 from genlab.testing.supports import Support, value_of
 
 Shape = tuple[int, ...]
-DETACHED = "look for .detach(), torch.no_grad() and rounding between z and log_prob's result"
 JOINTLY = "sum over the latents in log_prob, and draw noise of the shape of z, a number for each latent"
 INDEPENDENT = "return genlab.diagonal_normal(mean, log_var), or torch.distributions.Independent(..., 1)"
 
@@ -100,15 +98,15 @@ class EncoderSubject(ShapedSubject):
 
         return Pathwise(params, lambda: self.one(module), rsample)
 
-    def usual(self) -> Distribution:
-        """Return q(z|x) of one example with the usual latents, its parameters moved a little."""
+    def distribution(self, examples: int = 2) -> Distribution:
+        """Return q(z|x) with the usual latents, its parameters moved a little."""
         with torch.no_grad():
-            q: Distribution = self.moved().eval()(*self.inputs(self.case, 1))
+            q: Distribution = self.moved().eval()(*self.inputs(self.case, examples))
         return q
 
     def several(self, how: str = "rsample") -> Joint:
         """Return it as a distribution of several numbers, drawn with ``rsample`` or ``sample``."""
-        q = self.usual()
+        q = self.distribution(1)
         with torch.no_grad():
             draws = getattr(q, how)(torch.Size([DRAWN]))[:, 0]
         return Joint.within(Support.of(q, draws), lambda z: q.log_prob(z[:, None])[:, 0].detach(), draws)
@@ -213,7 +211,7 @@ def mean_is_what_samples_say(subject: EncoderSubject) -> None:
 
     A mean that is itself an estimate may be a tenth of a standard deviation off. `encode` and the plots show it.
     """
-    q = subject.usual()
+    q = subject.distribution(1)
     with torch.no_grad():
         check_mean(q.mean[0], q.sample(torch.Size([DRAWS]))[:, 0])
 
@@ -246,26 +244,6 @@ def gradients_through_samples_are_right(subject: EncoderSubject) -> None:
     check_pathwise(subject.pathwise(), mend)
 
 
-@check("samples_follow_the_density")
-def gradients_of_log_prob_are_right(subject: EncoderSubject) -> None:
-    """The gradient of log_prob in z is the slope of its values.
-
-    Where the KL has no closed form, training descends on log q(z|x) - log p(z) at samples z.
-    """
-    check_slope(subject.usual(), DETACHED)
-
-
-@check("any_batch_size", "samples_vary")
-def takes_any_sample_shape(subject: EncoderSubject) -> None:
-    """sample(shape) has the shape (*shape, B, Z), and log_prob is of each sample what it is of it alone.
-
-    Objectives with several samples ask so, importance weighting for example.
-    """
-    q = subject.moved().eval()(*subject.inputs(subject.case, 2))
-    with torch.no_grad():
-        check_sample_shapes(q)
-
-
 @check("samples_follow_the_density", "any_batch_size")
 def latents_follow_the_density_jointly(subject: EncoderSubject) -> None:
     """With three latents, too, samples of q(z|x) are distributed as log_prob says, from rsample and from sample.
@@ -284,8 +262,7 @@ def kl_is_what_samples_say(subject: EncoderSubject) -> None:
     Within five standard errors of 200,000 samples.
     """
     with torch.no_grad():
-        q = subject.moved().eval()(*subject.inputs(subject.case, 2))
-        check_kl(q, StandardNormal(subject.case.latent)())
+        check_kl(subject.distribution(), StandardNormal(subject.case.latent)())
 
 
 def _noise_reaches(subject: EncoderSubject) -> tuple[Tensor, Tensor]:
@@ -341,8 +318,8 @@ CHECKS = (
     density_integrates_to_one,
     samples_follow_the_density,
     gradients_through_samples_are_right,
-    gradients_of_log_prob_are_right,
-    takes_any_sample_shape,
+    latents.gradients_of_log_prob_are_right,
+    latents.takes_any_sample_shape.after("any_batch_size", "samples_vary"),
     latents_follow_the_density_jointly,
     kl_is_what_samples_say,
     mean_is_what_samples_say,

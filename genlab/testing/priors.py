@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 
 from genlab.distributions import diagonal_normal
 from genlab.seeds import seeded
-from genlab.testing import machines, modules, parts
+from genlab.testing import latents, machines, modules, parts
 from genlab.testing.checking import Failed, Skipped, Suite, check
 from genlab.testing.densities import (
     DRAWS,
@@ -21,10 +21,8 @@ from genlab.testing.densities import (
     check_draws,
     check_kl,
     check_mean,
-    check_sample_shapes,
     check_total,
 )
-from genlab.testing.gradients import check_slope
 from genlab.testing.joint import DRAWN as JOINTLY
 from genlab.testing.joint import Joint, check_joint
 from genlab.testing.module_subject import Case, ModuleSubject, noise
@@ -83,11 +81,16 @@ class PriorSubject(ModuleSubject):
             draws = p.sample(torch.Size([DRAWS])).flatten()
         return OneDimensional(lambda z: p.log_prob(z[:, None]).detach(), draws, Support.of(p, draws))
 
-    def several(self) -> Joint:
-        """Return p(z) of the usual latents."""
+    def distribution(self) -> Distribution:
+        """Return p(z), its parameters moved a little."""
         with torch.no_grad():
             p: Distribution = self.moved().eval()()
-            draws = p.sample(torch.Size([JOINTLY]))
+        return p
+
+    def several(self) -> Joint:
+        """Return p(z) of the usual latents."""
+        p = self.distribution()
+        draws = p.sample(torch.Size([JOINTLY]))
         return Joint.within(Support.of(p, draws), lambda z: p.log_prob(z).detach(), draws)
 
 
@@ -174,27 +177,6 @@ def samples_follow_the_density(subject: PriorSubject) -> None:
 
 
 @check("samples_follow_the_density")
-def gradients_of_log_prob_are_right(subject: PriorSubject) -> None:
-    """The gradient of log_prob in z, where z is continuous, is the slope of its values.
-
-    Where the KL has no closed form, training descends on log q(z|x) - log p(z) at samples z.
-    """
-    with torch.no_grad():
-        p: Distribution = subject.moved().eval()()
-    check_slope(p, "look for .detach(), torch.no_grad() and rounding between z and log_prob's result")
-
-
-@check("can_be_sampled")
-def takes_any_sample_shape(subject: PriorSubject) -> None:
-    """sample(shape) has the shape (*shape, Z), and log_prob is of each sample what it is of it alone.
-
-    Objectives with several samples ask so, importance weighting for example.
-    """
-    with torch.no_grad():
-        check_sample_shapes(subject.moved().eval()())
-
-
-@check("samples_follow_the_density")
 def latents_follow_the_density_jointly(subject: PriorSubject) -> None:
     """With three latents, too, 20,000 samples are distributed as log_prob says.
 
@@ -214,7 +196,7 @@ def kl_is_what_samples_say(subject: PriorSubject) -> None:
     latent = subject.case.latent
     q = diagonal_normal(noise(2, latent), 0.5 * noise(2, latent, seed=2))
     with torch.no_grad():
-        check_kl(q, subject.moved().eval()())
+        check_kl(q, subject.distribution())
 
 
 @check("latents_follow_the_density_jointly")
@@ -224,7 +206,7 @@ def mean_is_what_samples_say(subject: PriorSubject) -> None:
     Within five standard errors; one that is itself an estimate may be a tenth of a standard deviation off.
     """
     with torch.no_grad():
-        p: Distribution = subject.moved().eval()()
+        p = subject.distribution()
         try:
             mean = p.mean
         except NotImplementedError:
@@ -258,8 +240,8 @@ CHECKS: tuple[Any, ...] = (
     modules.gradients_reach_every_parameter.after("can_be_sampled"),
     density_integrates_to_one,
     samples_follow_the_density,
-    gradients_of_log_prob_are_right,
-    takes_any_sample_shape,
+    latents.gradients_of_log_prob_are_right,
+    latents.takes_any_sample_shape.after("can_be_sampled"),
     latents_follow_the_density_jointly,
     kl_is_what_samples_say,
     mean_is_what_samples_say,

@@ -81,10 +81,13 @@ def by_torch() -> bool:
 
 
 def against_orders() -> bool:
-    """Whether the operation at hand was asked for inside a distribution of torch's that is not to validate."""
+    """Whether it is torch that asks for the operation at hand, in a distribution that was told not to validate."""
     frame: FrameType | None = sys._getframe()
     while frame is not None:
-        if DISTRIBUTIONS in Path(frame.f_code.co_filename).parents:
+        folders = Path(frame.f_code.co_filename).parents
+        if OWN not in folders and TORCH not in folders:
+            return False
+        if DISTRIBUTIONS in folders:
             own = getattr(frame.f_locals.get("self"), "__dict__", {})
             if False in (frame.f_locals.get("validate_args"), own.get("_validate_args")):
                 return True
