@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -13,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from genlab.errors import GenlabError
 from genlab.testing.checking import Failed, check
 from genlab.testing.module_subject import Case, ModuleSubject
-from genlab.testing.subject import refuses, seed_all
+from genlab.testing.subject import random_states, refuses, seed_all
 from genlab.testing.watching import HostWaits
 
 MANY = 16  # examples, of which not all samples are the same by chance
@@ -86,24 +84,19 @@ def leaves_the_seed_alone(subject: ModuleSubject) -> None:
     states = []
     for seed in (1, 2):
         module = subject.module(seed=seed)
-        built = _random_states()
+        built = random_states()
         inputs = subject.inputs(subject.case)
         seed_all(seed)
         subject.step(module.train(), *inputs)
-        states.append(built + _random_states())
-    names = ("torch", "numpy", "Python") * 2
-    for i, (name, first, second) in enumerate(zip(names, *states, strict=False)):
-        if first == second:
+        states.append({"building": built, "using": random_states()})
+    first, second = states
+    for what, found in first.items():
+        if same := [name for name, state in found.items() if state == second[what][name]]:
             raise Failed(
-                expected=f"that {name}'s random state still depends on the seed set before",
-                came=f"the same state from seeds 1 and 2 after {'using' if i > 2 else 'building'} it",
+                expected=f"that {same[0]}'s random state still depends on the seed set before",
+                came=f"the same state from seeds 1 and 2 after {what} it",
                 mend="take manual_seed() out; draw from torch's global state, which genlab has seeded",
             )
-
-
-def _random_states() -> list[bytes]:
-    numpy = np.random.get_state(legacy=False)["state"]["key"]  # noqa: NPY002
-    return [torch.get_rng_state().numpy().tobytes(), numpy.tobytes(), repr(random.getstate()).encode()]
 
 
 @check("shapes", "same_seed_same_weights")
