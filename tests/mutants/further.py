@@ -57,6 +57,14 @@ def half(self: Any, own: Any, x: Tensor) -> Distribution:
     return encoders.Like(q.loc.to(dtype), q.log_var.to(dtype))
 
 
+class Turned(DiagonalNormal):
+    """Its samples are right, and their gradients have the wrong sign."""
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        z = super().rsample(sample_shape)
+        return 2 * z.detach() - z
+
+
 def copies(self: Any, own: Any, z: Tensor) -> Tensor:
     h: Tensor = own(z)
     rows = h.flatten(1)
@@ -71,6 +79,9 @@ CONV_ENCODER: Own = common(ConvEncoder, scaled) | {
     ),
     "treats_each_example_alone": altered(ConvEncoder, "subtracts the batch's mean", forward=centred),
     "samples_vary": altered(ConvEncoder, "a standard deviation of zero", forward=point),
+    "gradients_through_samples_are_right": altered(
+        ConvEncoder, "gradients of the wrong sign", forward=encoders.as_(Turned)
+    ),
     "bears_half_precision": altered(ConvEncoder, "a posterior in bf16", forward=half),
 }
 CONV_DECODER: Own = {
