@@ -140,6 +140,15 @@ class Wide(Independent[Normal]):
         return 2 * super().sample(sample_shape) - self.base_dist.loc
 
 
+class OwnNoise(Independent[Normal]):
+    """Draws from a generator of its own."""
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        loc = self.base_dist.loc
+        noise = torch.randn((*sample_shape, *loc.shape), generator=torch.Generator().manual_seed(0))
+        return loc + self.base_dist.scale * noise.to(loc.device)
+
+
 class Averaged(Independent[Normal]):
     """Takes the mean over x where a sum belongs."""
 
@@ -162,6 +171,7 @@ GAUSSIAN: Own = {
     "gradients_reach_the_decoder": gaussian(Cut, "detaches h"),
     "bears_a_confident_decoder": gaussian(Naive, "logarithms of densities"),
     "probabilities_add_up_to_one": gaussian(Unnormalised, "densities e times too high"),
+    "draws_follow_the_seed": gaussian(OwnNoise, "a generator of its own"),
     "samples_follow_the_density": gaussian(Wide, "samples twice as wide as the density"),
     "elements_follow_the_density_jointly": gaussian(Averaged, "a log-density averaged over x"),
 }
