@@ -20,22 +20,13 @@ from genlab.parts.objectives import ELBO
 from genlab.parts.priors import StandardNormal
 from genlab.plugins import installed
 from genlab.rehearsal import rehearse
-
-GOOD = """\
-name: bars
-data: {use: bars, size: 4, examples: 200}
-latent: 2
-encoder: {use: mlp, hidden: [16]}
-decoder: {use: mlp, hidden: [16]}
-likelihood: bernoulli
-train: {epochs: 2, batch_size: 32}
-"""
+from tests.conftest import BARS
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("base.yaml").write_text(GOOD)
+    Path("base.yaml").write_text(BARS)
 
 
 def said(text: str, *overrides: str) -> list[str]:
@@ -59,7 +50,7 @@ def starts(found: list[str], *expected: str) -> bool:
 
 def test_every_reference_that_means_nothing_is_told_and_every_other_mistake_too() -> None:
     text = (
-        GOOD.replace("latent: 2", 'latent: "${env:NOPE1}"')
+        BARS.replace("latent: 2", 'latent: "${env:NOPE1}"')
         .replace("decoder: {use: mlp, hidden: [16]}", 'decoder: {use: mlp, hidden: "${nope.two}"}')
         .replace("{epochs: 2, batch_size: 32}", "{epochs: 0, batch_size: -1}")
     )
@@ -76,16 +67,16 @@ def test_every_reference_that_means_nothing_is_told_and_every_other_mistake_too(
 @pytest.mark.parametrize(
     "text",
     [
-        GOOD.replace("{use: bars, size: 4, examples: 200}", "${nope}"),
-        GOOD.replace("{use: mlp, hidden: [16]}\ndec", "{use: '${nope}', hidden: x}\ndec"),
-        GOOD.replace("[16]}\ndec", "[16, '${nope}']}\ndec"),
-        GOOD.replace("{epochs: 2, batch_size: 32}", "'${nope}'"),
-        GOOD.replace("{epochs: 2, batch_size: 32}", "{deterministic: true, runner: '${nope}'}"),
-        GOOD.replace("{epochs: 2, batch_size: 32}", "{max_time: '${nope}m'}"),
-        GOOD + "optimizer: ${nope}\n",
-        GOOD + "optimizer: {use: adam, betas: ['${nope}']}\n",
-        GOOD + "trackers: ${nope}\n",
-        GOOD + "trackers: ['${nope}']\n",
+        BARS.replace("{use: bars, size: 4, examples: 200}", "${nope}"),
+        BARS.replace("{use: mlp, hidden: [16]}\ndec", "{use: '${nope}', hidden: x}\ndec"),
+        BARS.replace("[16]}\ndec", "[16, '${nope}']}\ndec"),
+        BARS.replace("{epochs: 2, batch_size: 32}", "'${nope}'"),
+        BARS.replace("{epochs: 2, batch_size: 32}", "{deterministic: true, runner: '${nope}'}"),
+        BARS.replace("{epochs: 2, batch_size: 32}", "{max_time: '${nope}m'}"),
+        BARS + "optimizer: ${nope}\n",
+        BARS + "optimizer: {use: adam, betas: ['${nope}']}\n",
+        BARS + "trackers: ${nope}\n",
+        BARS + "trackers: ['${nope}']\n",
     ],
 )
 def test_a_reference_that_means_nothing_is_no_second_mistake(text: str) -> None:
@@ -95,14 +86,14 @@ def test_a_reference_that_means_nothing_is_no_second_mistake(text: str) -> None:
 
 def test_what_refers_to_a_mistake_is_none_itself() -> None:
     text = (
-        GOOD.replace("latent: 2", "latent: ${env:NOPE1}") + 'description: "${latent} ${seed}"\nseed: ${latent}\n'
+        BARS.replace("latent: 2", "latent: ${env:NOPE1}") + 'description: "${latent} ${seed}"\nseed: ${latent}\n'
     )
     (found,) = said(text)
     assert found.startswith("r.yaml:3:9: environment variable NOPE1 is not set")
 
 
 def test_each_of_several_references_in_one_text_is_told() -> None:
-    found = said(GOOD + 'description: "${a} ${latent} ${data} ${env:NOPE1}"\n')
+    found = said(BARS + 'description: "${a} ${latent} ${data} ${env:NOPE1}"\n')
     assert starts(
         found,
         "r.yaml:8:14: ${a}: no such key",
@@ -112,7 +103,7 @@ def test_each_of_several_references_in_one_text_is_told() -> None:
 
 
 def test_each_circle_is_told_once() -> None:
-    found = said(GOOD + "optimizer: {use: adam, lr: '${optimizer.eps}', eps: '${optimizer.lr}'}\nseed: ${seed}\n")
+    found = said(BARS + "optimizer: {use: adam, lr: '${optimizer.eps}', eps: '${optimizer.lr}'}\nseed: ${seed}\n")
     assert starts(found, "r.yaml:8:28: ${optimizer.eps} refers to itself", "r.yaml:9:7: ${seed} refers to itself")
 
 
@@ -177,7 +168,7 @@ def test_mistakes_in_several_bases_are_told_each_in_its_file() -> None:
 
 
 def test_all_that_the_text_shows_is_told_and_what_is_wrong_besides() -> None:
-    text = GOOD.replace("latent: 2", "latent: 2\nlatent: 3").replace("bernoulli", "!odd bernoulli")
+    text = BARS.replace("latent: 2", "latent: 2\nlatent: 3").replace("bernoulli", "!odd bernoulli")
     text = text.replace("{epochs: 2, batch_size: 32}", "{epochs: *none, batch_size: -1, [1]: 2, eval: '\\0'}")
     found = said(text + 'seed: 99999999999999999999\ndescription: "\\0"\nprior: nromal\n')
     assert starts(
@@ -204,11 +195,11 @@ def test_what_was_found_before_the_reading_stops_is_told(end: str) -> None:
 
 
 def test_what_a_tag_hides_is_not_missed() -> None:
-    assert len(said(GOOD.replace("{use: mlp, hidden: [16]}", "!include encoder.yaml"))) == 2
-    (found,) = said("!recipe\n" + "".join(GOOD.splitlines(keepends=True)[1:]))
+    assert len(said(BARS.replace("{use: mlp, hidden: [16]}", "!include encoder.yaml"))) == 2
+    (found,) = said("!recipe\n" + "".join(BARS.splitlines(keepends=True)[1:]))
     assert found.startswith("r.yaml:1:1: tag !recipe")
-    assert len(said(GOOD.replace("{use: mlp, hidden: [16]}", "!odd {hidden: x}", 1))) == 1
-    assert len(said("base: !x {a: 1}\n" + GOOD, "base.b=2")) == 2
+    assert len(said(BARS.replace("{use: mlp, hidden: [16]}", "!odd {hidden: x}", 1))) == 1
+    assert len(said("base: !x {a: 1}\n" + BARS, "base.b=2")) == 2
 
 
 # -- overrides --------------------------------------------------------------------------------------------------
@@ -226,13 +217,13 @@ def test_what_a_tag_hides_is_not_missed() -> None:
     ],
 )  # fmt: skip
 def test_every_override_that_cannot_be_read_is_told(tokens: tuple[str, ...], expected: tuple[str, ...]) -> None:
-    found = said(GOOD, *tokens)
+    found = said(BARS, *tokens)
     assert starts(found, *expected), found
 
 
 def test_every_override_that_cannot_be_laid_over_is_told_and_what_is_wrong_besides() -> None:
     found = said(
-        GOOD.replace("epochs: 2", "epochs: 0"),
+        BARS.replace("epochs: 2", "epochs: 0"),
         "extends=base.yaml", "latent.size=3", "encoder.hidden=[8]", "encoder=mlp", "train.batch_size=-1",
     )  # fmt: skip
     assert starts(
@@ -334,7 +325,7 @@ def odd(monkeypatch: pytest.MonkeyPatch) -> None:
         registry.register("odd", odd, "tests")
 
 
-def unfit(*overrides: str, text: str = GOOD) -> list[str]:
+def unfit(*overrides: str, text: str = BARS) -> list[str]:
     """What is said of parts that do not work, a line for each."""
     Path("r.yaml").write_text(text)
     with pytest.raises(GenlabError) as caught:
@@ -365,7 +356,7 @@ def test_every_part_that_cannot_be_built_is_named() -> None:
 @pytest.mark.usefixtures("odd")
 def test_every_part_that_returns_something_wrong_is_named() -> None:
     found = unfit(
-        text=GOOD.replace("{use: mlp, hidden: [16]}", "odd").replace("bernoulli", "odd") + "prior: odd\n"
+        text=BARS.replace("{use: mlp, hidden: [16]}", "odd").replace("bernoulli", "odd") + "prior: odd\n"
     )
     assert starts(
         found,

@@ -24,7 +24,7 @@ from genlab.folders import from_here
 from genlab.space import Json
 from genlab.sweep import Watcher
 from genlab.sweep.summary import labels
-from genlab.units import as_json, duration
+from genlab.units import as_json, counted, duration
 from genlab.wording import printable
 from genlab.writing import as_yaml
 
@@ -186,18 +186,14 @@ def header(sweep: Sweep) -> list[tuple[str, str]]:
     spec = sweep.spec
     swept = ", ".join(map(printable, spec.space)) or "seeds only"
     combinations = sweep.total // len(spec.seeds)
-    of = f"{_count(combinations, 'combination')} x {_count(len(spec.seeds), 'seed')}"
+    of = f"{counted(combinations, 'combination')} x {counted(len(spec.seeds), 'seed')}"
     done = sum(outcome.state == "completed" for outcome in sweep.outcomes)
     return [
         ("recipe", printable(spec.recipe)),
         ("sweep", f"{swept}; {spec.search.use} search"),
-        ("runs", f"{_count(sweep.total, 'run')}: {of}{f'; {done} completed before' if done else ''}"),
+        ("runs", f"{counted(sweep.total, 'run')}: {of}{f'; {done} completed before' if done else ''}"),
         ("folder", printable(str(sweep.path))),
     ]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def said(value: Json) -> str:
